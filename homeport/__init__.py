@@ -1,0 +1,1 @@
+"""Homeport: an EC2 fleet that you can run at home."""
