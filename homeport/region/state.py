@@ -1,0 +1,222 @@
+"""The one folder in which a region keeps everything it writes."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from homeport.errors import HomeportError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_ENTRIES = ("api.log", "region.log", "region.json", "credentials", "lock")
+_FOLDERS = ("images", "instances", "balancers", "journal", "terraform", "saves")
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What a running region tells the commands beside it (``region.json``); no secret stands in it."""
+
+    pid: int
+    start_time: int
+    """Clock ticks since boot, as :func:`homeport.region.processes.start_time` counts them."""
+    region_id: str
+    api_port: int
+    network: str
+    """The region's own range, such as ``127.64.0.0/16``."""
+    speed: float
+    version: str
+    repository: str
+    """Root of the repository whose Terraform and application the region was started for."""
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """Where everything of one region lies; ``root`` is absolute."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> "StateFolder":
+        """Return the folder that ``HOMEPORT_STATE`` names, else the usual one of this user.
+
+        Root's is ``/var/lib/homeport``: the unprivileged user that runs the services must reach the
+        images, and root's home is closed to it.
+        """
+        if named := os.environ.get("HOMEPORT_STATE"):
+            return cls(Path(named).expanduser().absolute())
+        if os.geteuid() == 0:
+            return cls(Path("/var/lib/homeport"))
+        base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+        return cls(Path(base).expanduser() / "homeport")
+
+    @property
+    def api_log(self) -> Path:
+        """One line for each API request."""
+        return self.root / "api.log"
+
+    @property
+    def region_log(self) -> Path:
+        """What the region's own process prints."""
+        return self.root / "region.log"
+
+    @property
+    def run_file(self) -> Path:
+        """How to reach the running region, see :class:`Run`."""
+        return self.root / "region.json"
+
+    @property
+    def credentials(self) -> Path:
+        """The administrator's keys; readable by the owner alone."""
+        return self.root / "credentials"
+
+    @property
+    def images(self) -> Path:
+        """Baked images: one folder each, and a link from each image id."""
+        return self.root / "images"
+
+    @property
+    def instances(self) -> Path:
+        """One folder an instance, named by its id."""
+        return self.root / "instances"
+
+    @property
+    def balancers(self) -> Path:
+        """Configuration, sockets and logs of the load balancers."""
+        return self.root / "balancers"
+
+    @property
+    def journal(self) -> Path:
+        """What runs, written down before it is started."""
+        return self.root / "journal"
+
+    @property
+    def terraform(self) -> Path:
+        """Terraform's data directory, away from the repository."""
+        return self.root / "terraform"
+
+    @property
+    def saves(self) -> Path:
+        """Saved state of the API."""
+        return self.root / "saves"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the region's process as long as it runs; names its pid."""
+        return self.root / "lock"
+
+    def create(self) -> None:
+        """Make the folder and those inside; raise ``HomeportError`` when that cannot be."""
+        with explained(self.root):
+            for folder in (self.root, self.images, self.instances, self.balancers):
+                folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            for folder in (self.journal, self.terraform, self.saves):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            for folder in (self.root, self.images, self.instances):
+                # Whatever the caller's umask: the services' unprivileged user passes through here.
+                folder.chmod(0o755)
+
+    def write_run(self, run: Run) -> None:
+        """Publish how to reach the region."""
+        write_atomically(self.run_file, msgspec.json.format(msgspec.json.encode(run)).decode() + "\n")
+
+    def read_run(self) -> Run | None:
+        """Return what the last region published, None when nothing (readable) is there."""
+        try:
+            return msgspec.json.decode(self.run_file.read_bytes(), type=Run)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep every other region off this folder, by flock(2); the kernel lets go when the process ends.
+
+        Raises ``HomeportError`` naming the process that holds it.
+        """
+        with explained(self.lock):
+            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+                raise HomeportError(
+                    f"a region already runs on the state folder {self.root} (process {holder})",
+                    next_step="homeport region down, or set HOMEPORT_STATE to another folder",
+                ) from None
+            with explained(self.lock):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(handle)
+
+    def remove(self) -> list[Path]:
+        """Remove all that regions write here; return what else was found and left in place."""
+        for name in _FOLDERS:
+            remove_tree(self.root / name)
+        for name in _ENTRIES:
+            (self.root / name).unlink(missing_ok=True)
+        if not self.root.is_dir():
+            return []
+        left = sorted(self.root.iterdir())
+        if not left:
+            # A mount point or a folder inside another user's cannot be removed; empty it harms nobody.
+            with contextlib.suppress(OSError):
+                self.root.rmdir()
+        return left
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write ``text`` so that a reader sees all of it or what was there before, whenever we are killed.
+
+    Raises ``HomeportError`` when the disk is full or the folder closed; nothing half-written is left.
+    """
+    with explained(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                os.fchmod(stream.fileno(), mode)
+                stream.write(text)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an operating system's error while ``path`` is written into one that a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise HomeportError(
+                f"no space left on the disk while writing {path}",
+                next_step=f"free some space (df -h {_existing(path)}), or set HOMEPORT_STATE to a folder elsewhere",
+            ) from error
+        raise HomeportError(
+            f"cannot write {path}: {error.strerror}",
+            next_step="set HOMEPORT_STATE to a folder that you may write",
+        ) from error
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all in it, read-only folders (images) included; nothing there is no error."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+        return
+    for folder, _, _ in os.walk(path):
+        with contextlib.suppress(PermissionError):
+            Path(folder).chmod(0o700)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())

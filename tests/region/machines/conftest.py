@@ -1,0 +1,55 @@
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from homeport.region import processes
+from homeport.region.state import StateFolder
+
+
+@pytest.fixture
+def state(tmp_path) -> StateFolder:
+    # pytest's folders are closed to the services' unprivileged user, so are their parents.
+    for folder in [tmp_path, *list(tmp_path.parents)[:2]]:
+        folder.chmod(0o755)
+    folder = StateFolder(tmp_path / "state")
+    folder.create()
+    return folder
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    def wait(condition: Callable[[], object], seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start Python code in a session of its own; it must print one line once it is ready."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(code: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={"PYTHONUNBUFFERED": "1", **(environment or {})},
+        )
+        started.append(process)
+        assert process.stdout is not None
+        process.ready = process.stdout.readline().strip()  # type: ignore[attr-defined]
+        return process
+
+    yield run
+    for process in started:
+        processes.kill_session(process.pid)
+        process.wait(10)
+        process.stdout.close()
