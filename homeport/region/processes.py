@@ -9,6 +9,7 @@ import contextlib
 import errno
 import logging
 import os
+import pwd
 import selectors
 import signal
 import threading
@@ -27,6 +28,26 @@ STATE_MARK = "HOMEPORT_MACHINE_OF"
 PROC = Path("/proc")
 KILL_DEADLINE = 10.0
 """Seconds that a process may take to vanish after SIGKILL (it frees its memory first)."""
+
+
+UNPRIVILEGED_USER = "nobody"
+
+
+@dataclass(frozen=True)
+class Account:
+    """The user and group that machines run as when the region runs as root."""
+
+    name: str
+    user: int
+    group: int
+
+
+def unprivileged_account() -> Account | None:
+    """Return the account to drop to, None when this process is not root and everything runs as its user."""
+    if os.geteuid() != 0:
+        return None
+    entry = pwd.getpwnam(UNPRIVILEGED_USER)
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
 @dataclass(frozen=True)
