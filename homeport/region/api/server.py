@@ -1,20 +1,14 @@
 """moto's server, in process, behind the gate."""
 
-import os
 import threading
 from collections.abc import Iterable
 from typing import Any
 
-from homeport.region.api.gate import After, Before, Gate
-
-# Read once, when moto is imported: no preset images (there are 1285), no CORS.
-os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
-
-# moto must not see the environment first: these imports follow the settings above.
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
+
+from homeport.region.api.gate import After, Before, Gate
 
 
 class QuietRequestHandler(MotoRequestHandler):
