@@ -65,6 +65,9 @@ class Forward:
     """Send the request to one of the target groups, by weight."""
 
     target_groups: tuple[tuple[str, int], ...]
+    """ARN and weight (0 to 999) of each."""
+    stickiness_seconds: int = 0
+    """How long a client stays with the target group it was sent to; 0 for every request by weight."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Redirect:
     port: str = "#{port}"
     path: str = "/#{path}"
     query: str = "#{query}"
+    """Without the question mark; empty for none."""
 
 
 @dataclass(frozen=True)
