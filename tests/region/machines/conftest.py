@@ -1,22 +1,25 @@
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from homeport.region import processes
-from homeport.region.state import StateFolder
+from homeport.region.state import StateFolder, remove_tree
 
 
 @pytest.fixture
-def state(tmp_path) -> StateFolder:
-    # pytest's folders are closed to the services' unprivileged user, so are their parents.
-    for folder in [tmp_path, *list(tmp_path.parents)[:2]]:
-        folder.chmod(0o755)
-    folder = StateFolder(tmp_path / "state")
+def state() -> Iterator[StateFolder]:
+    # Not pytest's own folder: the services' unprivileged user could not pass through it.
+    root = Path(tempfile.mkdtemp(prefix="homeport-test-"))
+    root.chmod(0o755)
+    folder = StateFolder(root / "state")
     folder.create()
-    return folder
+    yield folder
+    remove_tree(root)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport.errors import HomeportError
@@ -106,6 +106,7 @@ def test_a_foreign_address_is_no_place_to_listen():
         addresses.ensure_free("192.0.2.1", 8080)
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_addresses_are_read_as_the_kernel_prints_them(address):
     packed = address.packed
