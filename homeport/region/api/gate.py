@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from typing import Any
 
+from botocore.model import OperationNotFoundError
+
 from homeport.region.api.calls import Call, identify
 from homeport.region.api.refusals import Refusal, render
 
@@ -60,7 +62,7 @@ class Gate:
             answer = self._ask_service(call, environ)
         except Refusal as refusal:
             answer = _refuse(call, refusal)
-        except NotImplementedError:
+        except (NotImplementedError, OperationNotFoundError):
             answer = _refuse(call, _unknown(call))
         except Exception:
             logger.exception("%s %s failed inside the region", call.service, call.action)

@@ -57,7 +57,7 @@ def most_while_rebalancing(group: Group) -> int:
 
 def backoff(failures: int) -> float:
     """Return AWS's seconds to wait after so many failed launches in a row: 5, 10, 20 ... 300."""
-    return min(5.0 * 2 ** max(failures - 1, 0), MAX_BACKOFF_SECONDS) if failures else 0.0
+    return min(5.0 * 2 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS) if failures else 0.0
 
 
 def _version(instance: Instance) -> int:

@@ -1,0 +1,46 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev up down status test lint unit app terraform e2e bench clean
+
+SPEED ?= 1
+PORT ?= 4566
+# A command whose own path must not depend on an activated environment.
+homeport := .venv/bin/homeport
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv from the lock files and install what the distribution lacks
+	@scripts/bootstrap
+
+setup-dev:
+	@scripts/bootstrap dev
+
+up: setup ## A fleet on this machine: region, image, terraform apply, healthy targets
+	@$(homeport) up --speed $(SPEED) --port $(PORT)
+
+status: setup ## Show every service's instances and their health
+	@$(homeport) status
+
+down: setup ## Stop everything and remove it
+	@$(homeport) down
+
+test: setup-dev ## Lint, unit, Terraform and end-to-end tests; says what it skipped and why
+	@scripts/test
+
+lint: setup-dev ## Only the linters
+	@scripts/test lint
+
+unit: setup-dev ## Only the tests without a fleet
+	@scripts/test unit app
+
+terraform: setup-dev ## Only Terraform's checks and tests
+	@scripts/test terraform
+
+e2e: setup-dev ## Only the end-to-end tests, on a fleet of their own
+	@scripts/test e2e
+
+bench: setup-dev ## Measure what the README reports
+	@.venv/bin/python -m bench
+
+clean: down ## Also remove the virtual environments and caches of this checkout
+	rm -rf .venv app/.venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,193 @@
+"""The environment ``local``: a region on this machine with the platform applied to it, and its end."""
+
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from homeport.catalogue import load_catalogue
+from homeport.console import say, step
+from homeport.errors import HomeportError
+from homeport.images.build import build_image
+from homeport.images.register import register_image
+from homeport.local import status
+from homeport.region import access, addresses, daemon
+from homeport.region.access import Keys
+from homeport.region.journal import Sweep
+from homeport.region.state import Run, StateFolder
+from homeport.terraform import Terraform, find_terraform
+
+ENVIRONMENT = "local"
+HEALTHY_SECONDS = 120.0
+"""How long targets may take to become healthy after the apply; they take seconds."""
+
+
+def platform(state: StateFolder, run: Run, keys: Keys) -> Terraform:
+    """Return Terraform on the platform's root, set up for the region."""
+    root = Path(run.repository) / "terraform"
+    return Terraform(
+        root=root / "platform",
+        environments=root / "environments",
+        environment=ENVIRONMENT,
+        data=state.terraform,
+        settings=access.settings(run, keys),
+    )
+
+
+def up(
+    state: StateFolder, port: int, speed: float, repository: Path, variables: Sequence[str] = ()
+) -> dict[str, float]:
+    """Bring the whole fleet up and return each step's seconds; run again, it changes nothing."""
+    timings: dict[str, float] = {}
+    load_catalogue(repository / "app" / "services.yaml")
+    find_terraform()
+    find_haproxy()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        # Neither needs the other.
+        state.create()
+        baking = pool.submit(build_image, repository / "app", state)
+        with step("start the region", timings):
+            fresh = daemon.alive(state) is None
+            run = start_region(state, port, speed, repository)
+            say(f"API at {access.endpoint(run.api_port)}, range {run.network}, log {state.region_log}")
+        keys = access.read_keys(state)
+        reach = access.settings(run, keys)
+        terraform = platform(state, run, keys)
+        with step("prepare Terraform (init, state bucket)", timings):
+            if fresh:
+                _check_listener_port(terraform.environments / f"{ENVIRONMENT}.tfvars", variables)
+            _make_state_bucket(reach, terraform.environments / f"{ENVIRONMENT}.s3.tfbackend")
+            terraform.init(say)
+        with step("bake and register the image", timings):
+            folder = baking.result()
+            image_id = _register(reach, folder, ENVIRONMENT)
+            say(f"{image_id} ({folder.name})")
+    with step("terraform apply (the AWS provider itself waits 60 s for a new load balancer)", timings):
+        terraform.apply(say, [f"-var={variable}" for variable in variables])
+    with step("wait until the targets are healthy", timings):
+        wait_until_healthy(state)
+    return timings
+
+
+def start_region(state: StateFolder, port: int, speed: float, repository: Path) -> Run:
+    """Start a region, or return the one that runs; what a killed one left is stopped first, and said."""
+    run = daemon.alive(state)
+    if run is not None:
+        if run.speed != speed or run.api_port != port:
+            say(f"it runs already, at speed {run.speed:g} on port {run.api_port}: homeport down first to change that")
+        return run
+    swept = daemon.stop(state)
+    if swept.swept or swept.broken:
+        say("a region ran here and ended without cleaning up; its API state is lost, so this one starts fresh")
+        _report(swept)
+    return daemon.start(state, daemon.Options(api_port=port, speed=speed, repository=repository))
+
+
+def stop_region(state: StateFolder) -> None:
+    """Stop everything that a region of this state folder started, remove what it wrote, and say so."""
+    with step("stop the region and its machines"):
+        run = state.read_run()
+        swept = daemon.stop(state)
+        _report(swept)
+        left_files = state.remove()
+    holders = [addresses.port_holder("127.0.0.1", run.api_port)] if run else []
+    remains = [f"process {pid}" for pid in swept.left] + [str(path) for path in left_files]
+    remains += [str(holder) for holder in holders if holder]
+    if remains:
+        raise HomeportError(
+            "not everything is gone: " + ", ".join(remains), next_step="look at what is named, then run it again"
+        )
+    say("nothing is left: no process, no port, no name in the hosts file, no file in the state folder")
+
+
+def publish_image(state: StateFolder, reach: dict[str, str], source: Path, environment: str) -> str:
+    """Bake an image, register it, and point an environment at it; return its id."""
+    return _register(reach, build_image(source, state, on_step=say), environment)
+
+
+def wait_until_healthy(state: StateFolder) -> None:
+    """Wait until every service has its desired capacity healthy; raise with what the instances say."""
+    deadline = time.monotonic() + HEALTHY_SECONDS
+    shown = ""
+    while True:
+        report = status.read(state)
+        services = report["services"]
+        now = ", ".join(f"{name}: {s['healthy']} of {s['desired']} healthy" for name, s in services.items())
+        if now != shown:
+            say(now)
+            shown = now
+        if all(service["healthy"] >= service["desired"] for service in services.values()):
+            return
+        if time.monotonic() > deadline:
+            raise HomeportError(
+                f"after {HEALTHY_SECONDS:.0f} s: {now}",
+                log=status.consoles(state, report),
+                next_step="homeport status; homeport region logs",
+            )
+        time.sleep(0.3)
+
+
+def next_commands(report: dict[str, Any]) -> list[str]:
+    """Return commands worth typing after ``up``."""
+    balance = report["services"].get("balance")
+    first = [f"curl {balance['url']}/users/alice/balance"] if balance and balance["url"] else []
+    instance = next((i for s in report["services"].values() for i in s["instances"]), None)
+    kill = [f"kill -9 -- -{instance['pid']}    # and watch homeport status replace it"] if instance else []
+    return [
+        *first,
+        "homeport status",
+        *kill,
+        'eval "$(homeport region env)" && terraform -chdir=terraform/platform plan',
+        "aws autoscaling describe-scaling-activities --max-items 5",
+        "make down",
+    ]
+
+
+def find_haproxy() -> None:
+    """Raise ``HomeportError`` when HAProxy is not installed."""
+    # Debian installs it where an ordinary user's PATH does not lead.
+    if shutil.which("haproxy") is None and shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin") is None:
+        raise HomeportError("haproxy is not installed", next_step="apt-get install haproxy")
+
+
+def _check_listener_port(file: Path, variables: Sequence[str]) -> None:
+    """Find a taken port before Terraform has worked for a minute."""
+    given = [v.partition("=")[2] for v in variables if v.startswith("listener_port=")]
+    written = re.findall(r"^listener_port\s*=\s*(\d+)", file.read_text(), re.MULTILINE)
+    for port in (given or written)[:1]:
+        holder = addresses.port_holder("0.0.0.0", int(port))  # noqa: S104  asked about, not bound
+        if holder is not None and holder.address in ("0.0.0.0", "::"):  # noqa: S104
+            raise HomeportError(
+                f"the balancer's port {port} is taken: {holder}",
+                next_step="stop that process, or choose another port: homeport up --var listener_port=8081",
+            )
+
+
+def _make_state_bucket(reach: dict[str, str], backend: Path) -> None:
+    """What terraform/bootstrap does in an account: Terraform's state needs a bucket before the first init."""
+    bucket = re.findall(r'^bucket\s*=\s*"(.+)"', backend.read_text(), re.MULTILINE)[0]
+    try:
+        access.client("s3", reach).create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": reach["AWS_REGION"]}
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+            raise
+
+
+def _register(reach: dict[str, str], folder: Path, environment: str) -> str:
+    return register_image(access.client("ec2", reach), access.client("ssm", reach), folder, environment)
+
+
+def _report(swept: Sweep) -> None:
+    for found in swept.swept:
+        how = "ended" if found.graceful else "killed"
+        what = f"{found.kind} {found.id}".strip() + (f" at {found.address}" if found.address else "")
+        say(f"{what} (process {found.pid}): {how if found.was_running else 'had ended already'}")
+    for path in swept.broken:
+        say(f"unreadable journal entry removed: {path}")

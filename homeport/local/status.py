@@ -1,0 +1,104 @@
+"""What the fleet looks like now: read from the API, with the pids that only this machine knows."""
+
+from collections import deque
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from homeport.errors import HomeportError
+from homeport.region import access, daemon
+from homeport.region.journal import Journal
+from homeport.region.state import StateFolder
+
+SERVICE_TAG = "Service"
+"""The tag by which Terraform's service module names a group's service."""
+
+
+def read(state: StateFolder) -> dict[str, Any]:
+    """Return the services by name, each with url, desired, healthy and its instances.
+
+    Raises:
+        HomeportError: when no region runs, or it does not answer.
+    """
+    run, keys = access.running(state), access.read_keys(state)
+    if daemon.alive(state) is None:
+        raise HomeportError(
+            f"the region's process {run.pid} has ended; its instances and balancers may go on serving",
+            log=daemon.last_lines(state.region_log, 10),
+            next_step="make up (starts fresh), or make down (removes everything)",
+        )
+    reach = access.settings(run, keys)
+    autoscaling, elbv2 = access.client("autoscaling", reach), access.client("elbv2", reach)
+    try:
+        groups = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+        services = {_service_of(group): _describe(group, elbv2, state) for group in groups if _service_of(group)}
+    except (ClientError, BotoCoreError) as error:
+        raise HomeportError(
+            f"the region does not answer as it should: {error}",
+            log=daemon.last_lines(state.region_log, 10),
+            next_step="homeport region logs",
+        ) from error
+    return {"services": services}
+
+
+def render(report: dict[str, Any]) -> str:
+    """Return the report as lines for a person."""
+    lines = []
+    for name, service in report["services"].items():
+        lines.append(f"{name}  {service['url']}  desired {service['desired']}, healthy {service['healthy']}")
+        lines += [
+            f"  {i['id']}  {i['zone']}  {i['address']:<15}  {i['lifecycle']:<11}  {i['target']:<9}  pid {i['pid']}"
+            for i in service["instances"]
+        ]
+    return "\n".join(lines) or "no service runs: the region is empty"
+
+
+def consoles(state: StateFolder, report: dict[str, Any], lines: int = 8) -> str:
+    """Return the last console lines of every instance that is not healthy."""
+    found = []
+    for service in report["services"].values():
+        for instance in service["instances"]:
+            console = state.instances / instance["id"] / "console.log"
+            if instance["target"] != "healthy" and console.is_file():
+                with console.open(errors="replace") as stream:
+                    found += [f"{instance['id']}: {line.rstrip()}" for line in deque(stream, lines)]
+    return "\n".join(found)
+
+
+def _service_of(group: dict[str, Any]) -> str:
+    return next((tag["Value"] for tag in group["Tags"] if tag["Key"] == SERVICE_TAG), "")
+
+
+def _describe(group: dict[str, Any], elbv2: Any, state: StateFolder) -> dict[str, Any]:
+    targets: dict[str, str] = {}
+    url = ""
+    for arn in group["TargetGroupARNs"]:
+        health = elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        targets |= {h["Target"]["Id"]: h["TargetHealth"]["State"] for h in health}
+        url = url or _url(elbv2, arn)
+    machines = {entry.id: entry for entry in Journal(state.journal).entries("instance")}
+    instances = [
+        {
+            "id": instance["InstanceId"],
+            "zone": instance["AvailabilityZone"],
+            "address": machines[instance["InstanceId"]].address if instance["InstanceId"] in machines else "",
+            "lifecycle": instance["LifecycleState"],
+            "target": targets.get(instance["InstanceId"], "unused"),
+            "pid": machines[instance["InstanceId"]].pid if instance["InstanceId"] in machines else 0,
+        }
+        for instance in group["Instances"]
+    ]
+    healthy = [i for i in instances if (i["target"] == "healthy" or not targets) and i["lifecycle"] == "InService"]
+    return {"url": url, "desired": group["DesiredCapacity"], "healthy": len(healthy), "instances": instances}
+
+
+def _url(elbv2: Any, target_group: str) -> str:
+    """Return where the balancer of a target group listens, empty when it has none."""
+    balancers = elbv2.describe_target_groups(TargetGroupArns=[target_group])["TargetGroups"][0]["LoadBalancerArns"]
+    for arn in balancers:
+        name = elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["DNSName"]
+        listeners = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+        for listener in sorted(listeners, key=lambda found: found["Protocol"], reverse=True):
+            scheme, port = listener["Protocol"].lower(), listener["Port"]
+            return f"{scheme}://{name}" + ("" if (scheme, port) in (("http", 80), ("https", 443)) else f":{port}")
+    return ""

@@ -1,0 +1,87 @@
+"""The region's process seen from outside: start it, tell whether it runs, stop all that is its own."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from homeport.errors import HomeportError
+from homeport.region import hosts, processes
+from homeport.region.journal import Sweep, sweep
+from homeport.region.state import Run, StateFolder
+
+START_SECONDS = 60.0
+"""How long a region may take to answer; it takes two or three."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a region is started."""
+
+    api_port: int
+    speed: float
+    repository: Path
+    driver: str = "process"
+
+
+def alive(state: StateFolder) -> Run | None:
+    """Return the facts of the region that runs on this folder, None when its process does not run."""
+    run = state.read_run()
+    return run if run and processes.alive(run.pid, run.start_time) else None
+
+
+def start(state: StateFolder, options: Options) -> Run:
+    """Start the region in a session of its own and return once it answers.
+
+    Raises:
+        HomeportError: what the region itself said, or the end of its log.
+    """
+    state.create()
+    read_end, write_end = os.pipe()
+    arguments = [str(state.root), str(write_end), str(options.api_port), str(options.speed), str(options.repository)]
+    with state.region_log.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "homeport.region", *arguments, options.driver],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[write_end],
+            start_new_session=True,
+            cwd="/",
+        )
+    os.close(write_end)
+    with os.fdopen(read_end) as report:
+        ready, _, _ = select.select([report], [], [], START_SECONDS)
+        said = report.readline() if ready else ""
+    if said:
+        answer = json.loads(said)
+        if "error" in answer:
+            raise HomeportError(answer["error"], next_step=answer["next_step"], log=answer["log"])
+    run = state.read_run()
+    if not said or run is None or run.pid != process.pid:
+        raise HomeportError(
+            f"the region did not start (its log: {state.region_log})",
+            log=last_lines(state.region_log),
+            next_step="homeport region down, then homeport region up",
+        )
+    return run
+
+
+def stop(state: StateFolder) -> Sweep:
+    """Stop the region and all its machines, and take its names out of the hosts file."""
+    run = state.read_run()
+    swept = sweep(state)
+    if run is not None:
+        hosts.remove_block(run.region_id)
+    return swept
+
+
+def last_lines(log: Path, lines: int = 20) -> str:
+    """Return the end of a log."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
