@@ -102,7 +102,7 @@ def sweep(state: StateFolder, *, grace: float = 10.0) -> Sweep:
     """
     journal = Journal(state.journal)
     entries, broken = journal.entries(), journal.broken()
-    marks = [(processes.STATE_MARK, str(state.root))]
+    marks = [(processes.STATE_MARK, str(state.root.resolve()))]
     if run := state.read_run():
         marks.append((processes.REGION_MARK, run.region_id))
         if not any(entry.kind == "region" for entry in entries):

@@ -20,9 +20,12 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
-REGION_MARK = "HOMEPORT_REGION_ID"
-"""Environment variable of every process that a region started: the region's id."""
-STATE_MARK = "HOMEPORT_MACHINE_OF"
+REGION_MARK = "_HOMEPORT_REGION_ID"
+"""Environment variable of every process that a region started: the region's id.
+
+The underscore tells the services that it is no setting of theirs.
+"""
+STATE_MARK = "_HOMEPORT_MACHINE_OF"
 """As above: the state folder. It tells the processes of a region whose id was lost with its files."""
 
 PROC = Path("/proc")
@@ -75,6 +78,11 @@ def read_stat(pid: int) -> ProcessStat | None:
     # The command name stands in parentheses and may itself hold spaces and parentheses.
     fields = text[text.rindex(")") + 2 :].split()
     return ProcessStat(pid, fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def marks(region_id: str, state_root: Path) -> dict[str, str]:
+    """Return the environment variables that everything a region starts must carry."""
+    return {REGION_MARK: region_id, STATE_MARK: str(state_root.resolve())}
 
 
 def start_time(pid: int) -> int | None:

@@ -18,7 +18,7 @@ from homeport.region.instances.driver import Machine, MachineSpec
 from homeport.region.journal import Entry, Journal
 from homeport.region.state import StateFolder, explained, remove_tree
 
-INSTANCE_MARK = "HOMEPORT_INSTANCE_ID"
+INSTANCE_MARK = "_HOMEPORT_INSTANCE_ID"
 OPEN_FILES = 16384
 """Descriptors that a machine may have open: sockets of its clients, most of all."""
 KEPT_FOLDERS = 32
@@ -231,8 +231,7 @@ class ProcessDriver:
             **spec.environment,
             "HOMEPORT_LISTEN_ADDRESS": spec.address,
             INSTANCE_MARK: spec.instance_id,
-            processes.REGION_MARK: self._region_id,
-            processes.STATE_MARK: str(self._state.root),
+            **processes.marks(self._region_id, self._state.root),
         }
 
     def _ended(self, instance_id: str, reason: str) -> None:

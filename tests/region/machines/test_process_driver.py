@@ -143,7 +143,9 @@ def test_the_environment_is_image_then_user_data_then_region(driver, machine, mo
     }
     assert environment["HOMEPORT_LISTEN_ADDRESS"] == machine.spec.address
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
-    assert environment["HOMEPORT_REGION_ID"] == f"r-{os.getpid()}"
+    assert environment[processes.REGION_MARK] == f"r-{os.getpid()}"
+    settings = {name for name in environment if name.startswith("HOMEPORT_")}
+    assert settings == {"HOMEPORT_SERVICE", "HOMEPORT_LISTEN_ADDRESS", "HOMEPORT_VERSION_IMAGE"}
     assert "inherited" not in environment.values()
     assert set(environment) & {"AWS_EC2_METADATA_DISABLED", "AWS_ACCESS_KEY_ID"} == set()
 
