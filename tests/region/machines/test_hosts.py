@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from homeport.errors import HomeportError
 from homeport.region import hosts
-from homeport.region.hosts import HostsFile
 
 FOREIGN = b"127.0.0.1 localhost\n\n# a comment\r\n::1\tip6-localhost  # homeport\n10.0.0.1 last.example"
 NAME = "app-0123.eu-central-1.elb.homeport.internal"
@@ -24,21 +23,20 @@ def path(tmp_path):
 
 
 def test_names_come_and_go_and_the_rest_stays(path):
-    first, second = HostsFile("r-1", path), HostsFile("r-12", path)
-    first.publish(NAME, "127.64.0.9")
-    first.publish("b." + NAME, "127.64.0.10")
-    second.publish(NAME, "127.65.0.9")
-    assert first.names() == {NAME: "127.64.0.9", "b." + NAME: "127.64.0.10"}
+    hosts.publish("r-1", NAME, "127.64.0.9", path)
+    hosts.publish("r-1", "b." + NAME, "127.64.0.10", path)
+    hosts.publish("r-12", NAME, "127.65.0.9", path)
+    assert hosts.names("r-1", path) == {NAME: "127.64.0.9", "b." + NAME: "127.64.0.10"}
     assert path.read_bytes().endswith(FOREIGN)
-    first.publish(NAME, "127.64.0.11")
-    assert first.names()[NAME] == "127.64.0.11"
-    first.withdraw(NAME)
-    first.withdraw(NAME)
-    assert first.names() == {"b." + NAME: "127.64.0.10"}
-    assert second.names() == {NAME: "127.65.0.9"}
-    assert first.remove_block() == 1
-    assert second.remove_block() == 1
-    assert second.remove_block() == 0
+    hosts.publish("r-1", NAME, "127.64.0.11", path)
+    assert hosts.names("r-1", path)[NAME] == "127.64.0.11"
+    hosts.withdraw("r-1", NAME, path)
+    hosts.withdraw("r-1", NAME, path)
+    assert hosts.names("r-1", path) == {"b." + NAME: "127.64.0.10"}
+    assert hosts.names("r-12", path) == {NAME: "127.65.0.9"}
+    assert hosts.remove_block("r-1", path) == 1
+    assert hosts.remove_block("r-12", path) == 1
+    assert hosts.remove_block("r-12", path) == 0
     assert path.read_bytes() == FOREIGN
     assert list(path.parent.iterdir()) == [path]
 
@@ -46,7 +44,7 @@ def test_names_come_and_go_and_the_rest_stays(path):
 def test_the_resolver_of_this_machine_understands_it(path):
     if os.geteuid() != 0:
         pytest.skip("only root may look at another hosts file through the resolver")
-    HostsFile("r-1", path).publish(NAME, "127.64.0.9")
+    hosts.publish("r-1", NAME, "127.64.0.9", path)
     command = f"mount --bind {path} /etc/hosts && getent ahostsv4 {NAME} && getent ahostsv4 last.example"
     found = subprocess.run(["unshare", "--mount", "sh", "-c", command], check=False, capture_output=True, text=True)
     if "unshare" in found.stderr or "mount" in found.stderr:
@@ -59,25 +57,24 @@ def test_the_resolver_of_this_machine_understands_it(path):
 def test_any_foreign_content_comes_back_byte_for_byte(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("hosts") / "hosts"
     path.write_bytes(content)
-    file = HostsFile("r-1", path)
-    file.publish(NAME, "127.64.0.9")
-    assert file.names() == {NAME: "127.64.0.9"}
-    file.remove_block()
+    hosts.publish("r-1", NAME, "127.64.0.9", path)
+    assert hosts.names("r-1", path) == {NAME: "127.64.0.9"}
+    hosts.remove_block("r-1", path)
     assert path.read_bytes() == content
 
 
 def test_owner_and_mode_stay(path):
     path.chmod(0o640)
-    HostsFile("r-1", path).publish(NAME, "127.64.0.9")
+    hosts.publish("r-1", NAME, "127.64.0.9", path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_a_link_is_followed(path, tmp_path):
     link = tmp_path / "hosts"
     link.symlink_to(path)
-    HostsFile("r-1", link).publish(NAME, "127.64.0.9")
+    hosts.publish("r-1", NAME, "127.64.0.9", link)
     assert link.is_symlink()
-    assert HostsFile("r-1", path).names() == {NAME: "127.64.0.9"}
+    assert hosts.names("r-1", path) == {NAME: "127.64.0.9"}
 
 
 def test_a_file_that_is_a_mount_is_written_in_place(path, tmp_path):
@@ -89,11 +86,10 @@ def test_a_file_that_is_a_mount_is_written_in_place(path, tmp_path):
     if mounted.returncode:
         pytest.skip(f"no bind mount here: {mounted.stderr.strip()}")
     try:
-        file = HostsFile("r-1", path)
-        inode = source.stat().st_ino
-        file.publish(NAME, "127.64.0.9")
-        assert file.names() == {NAME: "127.64.0.9"}
-        file.remove_block()
+            inode = source.stat().st_ino
+        hosts.publish("r-1", NAME, "127.64.0.9", path)
+        assert hosts.names("r-1", path) == {NAME: "127.64.0.9"}
+        hosts.remove_block("r-1", path)
         assert source.read_bytes() == FOREIGN
         assert (source.stat().st_ino, list(path.parent.iterdir())) == (inode, [path])
     finally:
@@ -117,31 +113,31 @@ def test_a_failed_write_in_place_puts_the_old_content_back(path, monkeypatch):
     monkeypatch.setattr(hosts, "_replace", fail)
     monkeypatch.setattr(hosts, "_write_all", full)
     with pytest.raises(HomeportError, match="No space left"):
-        HostsFile("r-1", path).publish(NAME, "127.64.0.9")
+        hosts.publish("r-1", NAME, "127.64.0.9", path)
     assert path.read_bytes() == FOREIGN
 
 
 def test_regions_that_write_at_once_lose_nothing(path):
     code = (
-        "import sys; from pathlib import Path; from homeport.region.hosts import HostsFile\n"
-        "file = HostsFile(sys.argv[2], Path(sys.argv[1]))\n"
-        "for n in range(15): file.publish(f'{n}.internal', f'127.64.0.{n}')\n"
-        "for n in range(10): file.withdraw(f'{n}.internal')"
+        "import sys; from pathlib import Path; from homeport.region import hosts\n"
+        "path, region = Path(sys.argv[1]), sys.argv[2]\n"
+        "for n in range(15): hosts.publish(region, f'{n}.internal', f'127.64.0.{n}', path)\n"
+        "for n in range(10): hosts.withdraw(region, f'{n}.internal', path)"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(path), f"r-{n}"]) for n in range(4)]
     assert [process.wait(60) for process in running] == [0] * 4
     for number in range(4):
-        assert set(HostsFile(f"r-{number}", path).names()) == {f"{n}.internal" for n in range(10, 15)}
+        assert set(hosts.names(f"r-{number}", path)) == {f"{n}.internal" for n in range(10, 15)}
     assert path.read_bytes().endswith(FOREIGN)
 
 
 def test_without_the_right_to_write_it_says_what_to_do(path, monkeypatch):
     if os.geteuid() == 0:
         code = (
-            "import sys; from pathlib import Path; from homeport.region.hosts import HostsFile\n"
+            "from homeport.region import hosts\n"
             "from homeport.errors import HomeportError\n"
-            "file = HostsFile('r-1', Path('/etc/hosts')); print(file.can_write(), file.remove_block())\n"
-            "try: file.publish('x.internal', '127.64.0.9')\n"
+            "print(hosts.can_write(), hosts.remove_block('r-1'))\n"
+            "try: hosts.publish('r-1', 'x.internal', '127.64.0.9')\n"
             "except HomeportError as error: print(error.message, '|', error.next_step)"
         )
         # The package is imported first: the interpreter's own folder may be closed to that user.
@@ -150,7 +146,7 @@ def test_without_the_right_to_write_it_says_what_to_do(path, monkeypatch):
         assert done.stdout.splitlines()[0] == "False 0", done.stderr
         assert "cannot write /etc/hosts: Permission denied | run as root" in done.stdout
     else:
-        assert not HostsFile("r-1").can_write()
+        assert not hosts.can_write()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +154,7 @@ def test_without_the_right_to_write_it_says_what_to_do(path, monkeypatch):
 )
 def test_only_names_and_addresses_are_written(path, name, address):
     with pytest.raises(ValueError, match="not a host name"):
-        HostsFile("r-1", path).publish(name, address)
+        hosts.publish("r-1", name, address, path)
     with pytest.raises(ValueError, match="not a region id"):
-        HostsFile("r\n1", path)
+        hosts.publish("r\n1", NAME, "127.64.0.9", path)
     assert path.read_bytes() == FOREIGN
