@@ -77,7 +77,8 @@ def _mark(region_id: str) -> bytes:
 
 
 def _split(content: bytes, mark: bytes) -> tuple[list[bytes], bytes]:
-    own, rest = [], []
+    own: list[bytes] = []
+    rest: list[bytes] = []
     for line in content.splitlines(keepends=True):
         (own if line.rstrip(b"\r\n").endswith(mark) else rest).append(line)
     return own, b"".join(rest)

@@ -86,7 +86,7 @@ def test_a_file_that_is_a_mount_is_written_in_place(path, tmp_path):
     if mounted.returncode:
         pytest.skip(f"no bind mount here: {mounted.stderr.strip()}")
     try:
-            inode = source.stat().st_ino
+        inode = source.stat().st_ino
         hosts.publish("r-1", NAME, "127.64.0.9", path)
         assert hosts.names("r-1", path) == {NAME: "127.64.0.9"}
         hosts.remove_block("r-1", path)
