@@ -20,9 +20,10 @@ resource "aws_vpc_security_group_ingress_rule" "clients" {
   }
 
   security_group_id = aws_security_group.this.id
-  description       = "Clients"
   cidr_ipv4         = each.value.range
   ip_protocol       = "tcp"
   from_port         = each.value.port
   to_port           = each.value.port
+
+  tags = { Name = "from-clients" }
 }

@@ -13,28 +13,31 @@ resource "aws_security_group" "this" {
 
 resource "aws_vpc_security_group_ingress_rule" "from_balancer" {
   security_group_id            = aws_security_group.this.id
-  description                  = "Requests and health checks from the balancer"
   referenced_security_group_id = var.balancer_security_group_id
   ip_protocol                  = "tcp"
   from_port                    = var.port
   to_port                      = var.port
+
+  tags = { Name = "from-balancer" }
 }
 
 # The AWS API; name resolution, time and metadata do not pass security groups.
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.this.id
-  description       = "AWS API"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
+
+  tags = { Name = "to-aws-api" }
 }
 
 resource "aws_vpc_security_group_egress_rule" "balancer_to_service" {
   security_group_id            = var.balancer_security_group_id
-  description                  = "Requests and health checks to ${var.service}"
   referenced_security_group_id = aws_security_group.this.id
   ip_protocol                  = "tcp"
   from_port                    = var.port
   to_port                      = var.port
+
+  tags = { Name = "to-${var.service}" }
 }
