@@ -108,10 +108,13 @@ def _description(kind: Any) -> str:
 
 
 def _body(decoder: "msgspec.json.Decoder[Any]") -> Any:
+    raw = bottle.request.environ["wsgi.input"].read()
     try:
-        return decoder.decode(bottle.request.environ["wsgi.input"].read())
-    except msgspec.ValidationError as error:
-        raise Problem(422, f"{error}.") from None
+        try:
+            return decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            msgspec.json.decode(raw)  # a wrong value may stand before a fault in the JSON itself, which comes first
+            raise Problem(422, f"{error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, f"The body is not valid JSON: {error}.") from None
 

@@ -16,7 +16,7 @@ def encoded_path(environ: dict[str, Any]) -> str:
     uri: str = environ.get("REQUEST_URI") or ""
     if not uri:  # a WSGI server without REQUEST_URI: an encoded slash is lost there
         return quote_from_bytes(environ["PATH_INFO"].encode("latin-1"), "/" + _SEGMENT_SAFE)
-    if "%" not in uri and uri.isascii():
+    if "%" not in uri:
         return str(environ["PATH_INFO"])
     path = uri.partition("?")[0].partition("#")[0]
     if not path.startswith("/"):

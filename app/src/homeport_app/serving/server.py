@@ -74,32 +74,27 @@ class Channel(HTTPChannel):
         """Whether a request is being read, queued or handled, or an answer is being sent."""
         return bool(self.requests or self.request or self.total_outbufs_len or self.close_when_flushed)
 
-    def readable(self) -> bool:
-        """Whether the loop should watch for input."""
-        return bool(self.linger_until) or super().readable()
-
-    def handle_read(self) -> None:
-        """Read, or throw away what comes after a refusal."""
-        if not self.linger_until:
-            super().handle_read()
+    def handle_close(self) -> None:
+        """Close, or begin to linger."""
+        if not self.lingers:
+            super().handle_close()
             return
+        self.lingers = self.will_close = False
+        self.linger_until = time.monotonic() + _LINGER_SECONDS
+        # on this one object, so that no other connection pays for a question at every turn of the loop
+        self.readable = lambda: True
+        self.handle_read = self._throw_away
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            super().handle_close()
+
+    def _throw_away(self) -> None:
         try:
             data = self.recv(self.adj.recv_bytes)
         except OSError:
             data = b""
         if not data or time.monotonic() > self.linger_until:
-            super().handle_close()
-
-    def handle_close(self) -> None:
-        """Close, or begin to linger."""
-        if not self.lingers or self.linger_until:
-            super().handle_close()
-            return
-        self.linger_until = time.monotonic() + _LINGER_SECONDS
-        self.will_close = False
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
             super().handle_close()
 
 
