@@ -1,10 +1,10 @@
 """moto's server, in process, behind the gate."""
 
+import importlib
 import threading
 from collections.abc import Iterable
 from typing import Any
 
-from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
@@ -49,9 +49,8 @@ def replace_responses(service: str, response: Any) -> None:
 
     Follows the shape of moto's ``urls`` modules: ``url_paths`` maps a path to the dispatching method.
     """
-    backend: Any = get_backend(service)  # type: ignore[call-overload]
-    urls = next(iter(backend["123456789012"].values()))._url_module
-    urls.url_paths = dict.fromkeys(urls.url_paths, response.dispatch)
+    urls = importlib.import_module(f"moto.{service}.urls")
+    urls.url_paths = dict.fromkeys(urls.url_paths, response.dispatch)  # type: ignore[attr-defined]
 
 
 def _create_app(service: Any) -> Any:

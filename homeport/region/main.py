@@ -1,0 +1,142 @@
+"""A region put together: the API, the machines, the balancers and the loops between them."""
+
+import logging
+import os
+import secrets
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from moto.ec2.models.instances import Instance
+
+from homeport import __version__
+from homeport.errors import HomeportError
+from homeport.region import access, processes
+from homeport.region.addresses import claim_network, ensure_free
+from homeport.region.api.autoscaling import autoscaling_response
+from homeport.region.api.calls import Call
+from homeport.region.api.ec2 import ec2_response
+from homeport.region.api.server import ApiServer, replace_responses
+from homeport.region.autoscaling.controller import Controller
+from homeport.region.autoscaling.model import TERMINATING
+from homeport.region.autoscaling.service import Service
+from homeport.region.autoscaling.steps import Steps
+from homeport.region.clock import Clock
+from homeport.region.daemon import Options
+from homeport.region.instances.driver import Driver
+from homeport.region.instances.process import ProcessDriver
+from homeport.region.journal import Entry, Journal
+from homeport.region.machines import Machines
+from homeport.region.metadata.server import PORT as METADATA_PORT
+from homeport.region.metadata.server import MetadataService
+from homeport.region.metadata.source import source
+from homeport.region.state import Run, StateFolder
+
+logger = logging.getLogger(__name__)
+
+ACCOUNT = "123456789012"
+"""The account that moto gives every caller."""
+
+
+class Region:
+    """One region on one state folder; ``start`` answers once it returns, ``close`` leaves the machines running."""
+
+    def __init__(self, state: StateFolder, options: Options) -> None:
+        self._state = state
+        ensure_free("127.0.0.1", options.api_port)
+        self._claim = claim_network()
+        self._id = secrets.token_hex(4)
+        self._journal = Journal(state.journal)
+        self._keys = access.make_keys(state)
+        self._clock = Clock(options.speed)
+        self._driver = _driver(options.driver, state, self._id, self._claim.network)
+        self._api = ApiServer(options.api_port, after=[self._after])
+        self._run = Run(
+            pid=os.getpid(),
+            start_time=processes.start_time(os.getpid()) or 0,
+            region_id=self._id,
+            api_port=self._api.port,
+            network=str(self._claim.network),
+            speed=options.speed,
+            version=__version__,
+            repository=str(options.repository),
+        )
+        self._reach = access.settings(self._run, self._keys)
+        self._sts = access.client("sts", self._reach)
+        self._metadata = MetadataService()
+        self._targets = _NoTargets()
+        self._machines = Machines(
+            self._driver, self._api.gate.lock, environment=self._environment, attach=self._attach, detach=self._detach
+        )
+        self._groups = Service(ACCOUNT, access.REGION_NAME, access.client("ec2", self._reach), self._clock)
+        self._controller = Controller(
+            self._groups, Steps(self._groups, access.client("elbv2", self._reach)), self._machines, self._targets
+        )
+        self._machines.on_change = self._changed
+        replace_responses("autoscaling", autoscaling_response(self._service_for))
+        replace_responses("ec2", ec2_response(self._machines))
+
+    def start(self) -> None:
+        """Answer the API and start the loops."""
+        self._journal.record(Entry("region", self._id, "127.0.0.1", self._run.pid, self._run.start_time))
+        self._api.start()
+        self._controller.start()
+        # Last: whoever reads it may use the region.
+        self._state.write_run(self._run)
+        logger.info("region %s answers on port %d, range %s", self._id, self._api.port, self._claim.network)
+
+    def close(self) -> None:
+        """Stop deciding and answering."""
+        self._controller.close()
+        self._machines.close()
+        self._api.close()
+        self._claim.close()
+        self._metadata.close()
+        self._driver.close()
+
+    def _changed(self) -> None:
+        """Something happened that groups or balancers may want to answer to."""
+        self._controller.wake()
+
+    def _after(self, call: Call, status: int) -> None:
+        if status >= 400:
+            logger.info("%s %s by %s: %d", call.service, call.action, call.access_key_id, status)
+
+    def _service_for(self, account: str, region_name: str) -> Service:
+        if (account, region_name) != (ACCOUNT, access.REGION_NAME):
+            raise ServiceException(
+                "ValidationError",
+                f"Auto Scaling works in {access.REGION_NAME} of account {ACCOUNT} here, not in {region_name}",
+            )
+        return self._groups
+
+    def _environment(self, instance: Instance) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": access.endpoint(self._api.port),
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{instance.private_ip_address}:{METADATA_PORT}",
+        }
+
+    def _attach(self, instance: Instance) -> None:
+        self._metadata.start(
+            str(instance.private_ip_address), source(instance, self._api.gate.lock, self._sts, self._lifecycle)
+        )
+
+    def _detach(self, instance: Instance) -> None:
+        self._metadata.stop(str(instance.private_ip_address))
+
+    def _lifecycle(self, instance_id: str) -> str:
+        with self._groups.lock:
+            for group in self._groups.model.groups.values():
+                if instance_id in group.instances:
+                    return "Terminated" if group.instances[instance_id].lifecycle == TERMINATING else "InService"
+        return ""
+
+
+def _driver(name: str, state: StateFolder, region_id: str, network: Any) -> Driver:
+    if name != "process":
+        raise HomeportError(f"there is no driver {name}", next_step="homeport up --driver process")
+    return ProcessDriver(state, region_id, network)
+
+
+class _NoTargets:
+    def unhealthy(self, a, b): return ""
+    def drained(self, a, b): return True
