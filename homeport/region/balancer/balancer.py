@@ -15,13 +15,15 @@ from typing import Protocol
 from homeport.errors import HomeportError
 from homeport.region.addresses import ensure_free
 from homeport.region.balancer import process as haproxy
+from homeport.region.balancer import targets
 from homeport.region.balancer.config import CONFIG_FILE, STATE_FILE, Rendered, render
-from homeport.region.balancer.health import Phase, check_result, is_up, passed, target_health
+from homeport.region.balancer.health import Phase, is_up, passed, target_health
 from homeport.region.balancer.model import LoadBalancer, TargetHealth
 from homeport.region.balancer.process import Process
-from homeport.region.balancer.runtime import Row, Runtime, RuntimeRefusedError
+from homeport.region.balancer.runtime import Row, RuntimeRefusedError
 from homeport.region.balancer.server_state import server_state
 from homeport.region.balancer.servers import Server
+from homeport.region.balancer.statistics import Statistics, idle, sessions, unread
 from homeport.region.clock import Clock
 from homeport.region.state import explained, write_atomically
 
@@ -32,11 +34,6 @@ POLL = 0.5
 _BACKOFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Real seconds before HAProxy is started again, by how often it has died soon after a start."""
 _STEADY = 10.0
-COUNTERS = (
-    *("stot", "req_tot", "bin", "bout", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx"),
-    *("econ", "eresp", "wretr", "wredis", "cli_abrt", "srv_abrt", "chkfail", "chkdown"),
-)
-"""The columns of ``show stat`` that only grow."""
 
 
 class Records(Protocol):
@@ -93,8 +90,9 @@ class Balancer:
         self._process: Process | None = None
         self._replaced: list[Process] = []
         self._registrations: dict[str, Registration] = {}
-        self._totals: dict[str, Counter[str]] = {}
-        self._seen: dict[int, dict[str, Counter[str]]] = {}
+        self._statistics = Statistics()
+        self._health: dict[str, dict[tuple[str, int], TargetHealth]] = {}
+        self._announced = self._health
         self._deaths = 0
         self._started_at = 0.0
         self._restart_at = 0.0
@@ -111,23 +109,19 @@ class Balancer:
             if not load_balancer.listeners:
                 self._stop_all()
                 self._registrations.clear()
+                self._publish()
                 self._wanted, self._rendered = load_balancer, None
                 return
             rendered = render(load_balancer, self._clock)
             self._check_ports(load_balancer)
             self._bring_to(rendered)
             self._wanted = load_balancer
+            self._publish()
         self.wake()
 
     def health(self) -> dict[str, dict[tuple[str, int], TargetHealth]]:
-        """Return the targets' health by target group."""
-        found: dict[str, dict[tuple[str, int], TargetHealth]] = {}
-        with self._lock:
-            for known in self._registrations.values():
-                if known.phase is not Phase.REMOVED:
-                    target = known.server.target
-                    found.setdefault(known.server.group_arn, {})[target.target_id, target.port] = known.health
-        return found
+        """Return the targets' health by target group ARN, as last seen; never waits."""
+        return self._health
 
     def in_flight(self, group_arn: str, target_id: str, port: int) -> int:
         """Return how many requests run on a target now, those in replaced processes included."""
@@ -146,7 +140,7 @@ class Balancer:
     def counters(self) -> dict[str, Counter[str]]:
         """Return HAProxy's counters since the balancer began, by frontend (``port-80``) and target group ARN."""
         with self._lock:
-            return {name: Counter(counter) for name, counter in self._totals.items()}
+            return self._statistics.totals()
 
     def pids(self) -> list[int]:
         """Return the running processes, the one that takes new connections first."""
@@ -237,11 +231,11 @@ class Balancer:
             for key, known in self._registrations.items():
                 old = before.get(key)
                 if old is None:
-                    _add(runtime, known)
+                    targets.add(runtime, known.server)
                 elif known.phase != old.phase and known.phase in (Phase.DRAINING, Phase.REMOVED):
-                    _take_out(runtime, known.server)
-                if known.phase is Phase.REMOVED and (old is None or old.phase is not Phase.REMOVED):
-                    _cut(runtime, known.server)
+                    targets.take_out(runtime, known.server)
+                    if known.phase is Phase.REMOVED:
+                        targets.cut(runtime, known.server)
         except RuntimeRefusedError as error:
             _log.warning("load balancer %s: %s; reloading instead", self.name, error)
             self._reload(rendered)
@@ -264,6 +258,7 @@ class Balancer:
     def _restart(self, rendered: Rendered) -> None:
         self._prepare(rendered)
         if self._process is not None:
+            self._statistics.forget(self._process.pid)
             self._process.release()
             self._process = None
         self._records.record("balancer", self._folder.name, 0, rendered.address)
@@ -327,58 +322,47 @@ class Balancer:
 
     def _look(self) -> None:
         """Read the statistics of all processes: health, requests in flight, counters."""
+        groups = self._running.groups if self._running is not None else {}
         running: Counter[str] = Counter()
         if self._process is not None:
             with contextlib.suppress(RuntimeRefusedError):
                 rows = self._process.runtime.rows()
-                self._count(self._process.pid, rows)
+                self._statistics.add(self._process.pid, rows, groups)
+                running += sessions(rows)
                 for row in rows:
                     known = self._registrations.get(f"{row['pxname']}/{row['svname']}")
-                    if known is not None and not _is_blank(row, known.row):
+                    if known is not None and not unread(row, known.row):
                         known.row = row
-                    running[f"{row['pxname'].removeprefix('open-')}/{row['svname']}"] += int(row["scur"] or 0)
         for old in list(self._replaced):
-            self._look_at_replaced(old, running)
+            if old.ended():
+                self._forget(old)
+                continue
+            old_rows = old.remaining_rows()
+            if old_rows is None:
+                # It cannot be asked. Too long a drain harms less than a cut request.
+                running.update(self._registrations.keys())
+                continue
+            self._statistics.add(old.pid, old_rows, groups)
+            running += sessions(old_rows)
+            if idle(old_rows):
+                old.let_go()
         for key, known in self._registrations.items():
             known.in_flight = running[key]
+        self._publish()
 
-    def _look_at_replaced(self, old: Process, running: Counter[str]) -> None:
-        if old.ended():
-            old.release()
-            self._replaced.remove(old)
-            self._records.forget("balancer", self._replaced_id(old))
-            self._seen.pop(old.pid, None)
-            return
-        rows = old.remaining_rows()
-        if rows is None:
-            return
-        self._count(old.pid, rows)
-        busy = False
-        for row in rows:
-            sessions = int(row["scur"] or 0)
-            if row["svname"] not in ("FRONTEND", "BACKEND"):
-                running[f"{row['pxname'].removeprefix('open-')}/{row['svname']}"] += sessions
-            busy = busy or sessions > 0
-        if not busy:
-            old.let_go()
+    def _forget(self, old: Process) -> None:
+        old.release()
+        self._replaced.remove(old)
+        self._statistics.forget(old.pid)
+        self._records.forget("balancer", self._replaced_id(old))
 
-    def _count(self, pid: int, rows: list[Row]) -> None:
-        groups = {known.server.backend: known.server.group_arn for known in self._registrations.values()}
-        if self._running is not None:
-            groups |= {server.backend: server.group_arn for server in self._running.servers}
-        now: dict[str, Counter[str]] = {}
-        for row in rows:
-            if row["svname"] not in ("FRONTEND", "BACKEND"):
-                continue
-            backend = row["pxname"].removeprefix("open-")
-            counter = now.setdefault(groups.get(backend, backend), Counter())
-            counter.update({column: int(row.get(column) or 0) for column in COUNTERS})
-        before = self._seen.get(pid, {})
-        for name, counter in now.items():
-            total = self._totals.setdefault(name, Counter())
-            for column, value in counter.items():
-                total[column] += max(0, value - before.get(name, Counter())[column])
-        self._seen[pid] = now
+    def _publish(self) -> None:
+        found: dict[str, dict[tuple[str, int], TargetHealth]] = {}
+        for known in self._registrations.values():
+            if known.phase is not Phase.REMOVED:
+                target = known.server.target
+                found.setdefault(known.server.group_arn, {})[target.target_id, target.port] = known.health
+        self._health = found
 
     def _advance(self) -> None:
         """Give new targets with a verdict to HAProxy, and remove what has no connection left."""
@@ -388,14 +372,12 @@ class Balancer:
         for key, known in list(self._registrations.items()):
             if known.phase is Phase.NEW and known.row is not None:
                 if is_up(known.row) and passed(known.row):
-                    _put_in(runtime, known.server)
+                    targets.put_in(runtime, known.server)
                     known.phase = Phase.SERVING
                 elif known.row["status"].startswith("DOWN"):
-                    # From now on the healthy threshold counts, and the group may fail open to it.
-                    runtime.do(f"set server {known.server.backend}/{known.server.name} state ready")
-                    runtime.do(f"set server {known.server.open_backend}/{known.server.name} state ready")
+                    targets.leave_to_checks(runtime, known.server)
                     known.phase = Phase.SERVING
-            elif known.phase is Phase.REMOVED and _deleted(runtime, known.server):
+            elif known.phase is Phase.REMOVED and targets.deleted(runtime, known.server):
                 del self._registrations[key]
 
     # The watching thread.
@@ -405,14 +387,14 @@ class Balancer:
             self._wait()
             if self._closed:
                 return
-            before = self._snapshot()
             try:
                 with self._lock:
                     self._tick()
             except (HomeportError, RuntimeRefusedError, OSError) as error:
                 log = f"\n{error.log}" if isinstance(error, HomeportError) and error.log else ""
                 _log.warning("load balancer %s: %s%s", self.name, error, log)
-            if self._snapshot() != before:
+            if self._health != self._announced:
+                self._announced = self._health
                 self._on_change()
 
     def _tick(self) -> None:
@@ -429,6 +411,7 @@ class Balancer:
             self._restart(self._rendered)
         self._look()
         self._advance()
+        haproxy.bound_log(self._folder)
 
     def _wait(self) -> None:
         with self._lock:
@@ -442,59 +425,3 @@ class Balancer:
             selector.select(POLL / 2 if waiting or self._restart_at else POLL)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
-
-    def _snapshot(self) -> dict[str, dict[tuple[str, int], TargetHealth]]:
-        return self.health()
-
-
-def _is_blank(row: Row, seen: Row | None) -> bool:
-    """Return whether a new process has not checked yet what the last one had."""
-    return seen is not None and check_result(row) in ("", "UNK", "INI") and is_up(row) == is_up(seen)
-
-
-def _add(runtime: Runtime, known: Registration) -> None:
-    server = known.server
-    checked = f"{server.backend}/{server.name}"
-    runtime.do(f"add server {checked} {server.place} {server.options}", answers="New server registered.")
-    runtime.do(
-        f"add server {server.open_backend}/{server.name} {server.place} {server.open_options}",
-        answers="New server registered.",
-    )
-    if known.phase is Phase.DRAINING:
-        return
-    # "enable server" would send it requests at once. In drain it is checked first; "health up" lets it
-    # fail as often as a working one before it counts as unhealthy, and one pass is enough.
-    runtime.do(f"enable health {checked}")
-    runtime.do(f"set server {checked} state drain")
-    runtime.do(f"set server {checked} health up")
-
-
-def _put_in(runtime: Runtime, server: Server) -> None:
-    checked = f"{server.backend}/{server.name}"
-    if server.slow_start:
-        # HAProxy ramps the weight up only when a server comes from down.
-        runtime.do(f"set server {checked} health down")
-    runtime.do(f"set server {checked} state ready")
-    if server.slow_start:
-        runtime.do(f"set server {checked} health up")
-    runtime.do(f"set server {server.open_backend}/{server.name} state ready")
-
-
-def _take_out(runtime: Runtime, server: Server) -> None:
-    # Not drain: that would still take the requests of clients that stick to it.
-    runtime.do(f"set server {server.backend}/{server.name} state maint")
-    runtime.do(f"set server {server.open_backend}/{server.name} state maint")
-
-
-def _cut(runtime: Runtime, server: Server) -> None:
-    """End what still runs on a server, as AWS does when the deregistration delay is over."""
-    runtime.do(f"shutdown sessions server {server.backend}/{server.name}")
-    runtime.do(f"shutdown sessions server {server.open_backend}/{server.name}")
-
-
-def _deleted(runtime: Runtime, server: Server) -> bool:
-    gone = True
-    for backend in (server.backend, server.open_backend):
-        answer = runtime.ask(f"del server {backend}/{server.name}")
-        gone = gone and (answer.startswith("Server deleted") or "No such server" in answer)
-    return gone

@@ -43,6 +43,8 @@ class Rendered:
     text: str
     files: dict[str, bytes]
     servers: tuple[Server, ...]
+    groups: dict[str, str]
+    """Backends and the ARNs of their target groups."""
     skeleton: str
     """The text without its server lines: as long as it and the files stay, no reload is needed."""
 
@@ -68,7 +70,14 @@ def render(load_balancer: LoadBalancer, clock: Clock) -> Rendered:
         lines += unchecked + [f"    server {server.name} {server.place} {server.open_options}" for server in mine]
         # The options belong to the group; written once more, they make their change a reload.
         skeleton += checked + unchecked + sorted({server.options for server in mine})
-    return Rendered(load_balancer.address, "\n".join(lines) + "\n", files, tuple(found), "\n".join(skeleton))
+    return Rendered(
+        load_balancer.address,
+        "\n".join(lines) + "\n",
+        files,
+        tuple(found),
+        {backend: arn for arn, backend in backends.items()},
+        "\n".join(skeleton),
+    )
 
 
 def unprivileged_user() -> tuple[str, str]:
@@ -146,6 +155,7 @@ def _frontend_lines(
     elif listener.protocol != "HTTP":
         raise HomeportError(f"listener protocol {listener.protocol!r} is neither HTTP nor HTTPS")
     new_trace = "Root=1-%[date,hex,bytes(8,8),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"
+    group = "{ var(txn.group) -m found }"
     none, none_open = "{ var(txn.group),nbsrv eq 0 }", "{ str(open-),concat(,txn.group),nbsrv eq 0 }"
     lines = rule_lines(listener, backends, files, lambda seconds: _max_age(seconds, clock))
     return [
@@ -160,8 +170,10 @@ def _frontend_lines(
         + " if { var(txn.trace) -m found }",
         f"    http-request set-header X-Amzn-Trace-Id {quoted(new_trace)} unless {{ var(txn.trace) -m found }}",
         *[f"    {line}" for line in lines],
-        f"    http-request return status 503 default-errorfiles if {{ var(txn.group) -m found }} {none} {none_open}",
-        f"    use_backend open-%[var(txn.group)] if {none}",
+        # A process that is being replaced counts no server as usable, though it still has them: what an
+        # idle client sends it as its last request goes by what was known when it was replaced.
+        f"    http-request return status 503 default-errorfiles if !{{ stopping }} {group} {none} {none_open}",
+        f"    use_backend open-%[var(txn.group)] if !{{ stopping }} {group} {none}",
         "    use_backend %[var(txn.group)]",
     ]
 

@@ -30,6 +30,7 @@ class Process:
         self.runtime = Runtime(folder / SOCKET)
         self._popen = popen
         self._observer: Observer | None = None
+        self._let_go = False
 
     def ended(self) -> bool:
         """Return whether it has ended; reaps it."""
@@ -52,17 +53,21 @@ class Process:
         self._observer = self.runtime.observe()
 
     def remaining_rows(self) -> list[Row] | None:
-        """Return the statistics of a replaced process, None when they cannot be had."""
+        """Return the statistics of a replaced process, nothing once it was let go, None when they cannot be had."""
+        if self._let_go:
+            return []
         if self._observer is None:
             return None
         try:
             return self._observer.rows()
         except RuntimeRefusedError:
-            self.let_go()
+            self._observer.close()
+            self._observer = None
             return None
 
     def let_go(self) -> None:
-        """Close the connection that keeps a replaced process from ending."""
+        """Close the connection that keeps a replaced process from ending: it has no client left."""
+        self._let_go = True
         if self._observer is not None:
             self._observer.close()
             self._observer = None
@@ -88,7 +93,7 @@ class Process:
 def check(folder: Path, name: str, config_file: str) -> None:
     """Let HAProxy read a configuration; raises ``HomeportError`` with its own lines when it refuses it."""
     result = subprocess.run(
-        [_program(), "-c", "-q", "-f", config_file],
+        [_program(), "-c", "-f", config_file],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -114,8 +119,6 @@ def start(folder: Path, name: str, environment: Mapping[str, str], replaces: Pro
     if replaces is not None:
         command += ["-sf", str(replaces.pid), "-x", SOCKET]
     log_path = folder / LOG_FILE
-    if log_path.exists() and log_path.stat().st_size > _LOG_LIMIT:
-        log_path.replace(log_path.with_suffix(".log.1"))
     with log_path.open("ab") as log:
         began = log.tell()
         popen = subprocess.Popen(
@@ -141,6 +144,14 @@ def start(folder: Path, name: str, environment: Mapping[str, str], replaces: Pro
     with contextlib.suppress(RuntimeRefusedError):
         process.observe()
     return process
+
+
+def bound_log(folder: Path) -> None:
+    """Keep one older part of a log that has grown; HAProxy appends, so it may be emptied under it."""
+    path = folder / LOG_FILE
+    if path.exists() and path.stat().st_size > _LOG_LIMIT:
+        shutil.copyfile(path, path.with_suffix(".log.1"))
+        os.truncate(path, 0)
 
 
 def _answers(process: Process) -> bool:

@@ -21,26 +21,38 @@ class RuntimeRefusedError(Exception):
     """HAProxy did not do what it was told, or could not be reached."""
 
 
-class Runtime:
-    """The stats socket of one HAProxy; every call opens a connection of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
+class Commands:
+    """What can be told to a HAProxy, over whichever connection."""
 
     def ask(self, command: str) -> str:
         """Return the answer to one command; raises ``RuntimeRefusedError`` when none came in time."""
-        with _connected(self._path) as connection:
-            try:
-                connection.sendall(_one_line(command))
-                return b"".join(_chunks(connection)).decode(errors="replace").strip()
-            except OSError as error:
-                raise RuntimeRefusedError(f"{command!r}: {error or 'no answer in time'}") from error
+        raise NotImplementedError
 
     def do(self, command: str, *, answers: str = "") -> None:
         """Run a command that answers nothing, or what begins with ``answers``."""
         answer = self.ask(command)
         if answer != answers and not (answers and answer.startswith(answers)):
             raise RuntimeRefusedError(f"{command!r}: {answer or 'no answer'}")
+
+    def rows(self) -> list[Row]:
+        """Return ``show stat``: frontends, backends and servers with state and counters."""
+        return parse_rows(self.ask("show stat"))
+
+
+class Runtime(Commands):
+    """The stats socket of one HAProxy; every call opens a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ask(self, command: str) -> str:
+        """As told there; on a connection of its own."""
+        with _connected(self._path) as connection:
+            try:
+                connection.sendall(_one_line(command))
+                return b"".join(_chunks(connection)).decode(errors="replace").strip()
+            except OSError as error:
+                raise RuntimeRefusedError(f"{command!r}: {error or 'no answer in time'}") from error
 
     def pid(self) -> int:
         """Return the process that answers on the socket."""
@@ -49,17 +61,13 @@ class Runtime:
                 return int(line.partition(":")[2])
         raise RuntimeRefusedError("'show info' tells no pid")
 
-    def rows(self) -> list[Row]:
-        """Return ``show stat``: frontends, backends and servers with state and counters."""
-        return parse_rows(self.ask("show stat"))
-
     def observe(self) -> "Observer":
         """Open a connection that stays with this very process, also once another one has its socket."""
         return Observer(self._path)
 
 
-class Observer:
-    """A standing connection to one process; ``rows`` goes on after the process was replaced.
+class Observer(Commands):
+    """A standing connection to one process, which goes on after that process was replaced.
 
     A process that is replaced ends when its last connection has, this one included: close it in time.
     """
@@ -67,18 +75,15 @@ class Observer:
     def __init__(self, path: Path) -> None:
         with contextlib.ExitStack() as stack:
             self._connection = stack.enter_context(_connected(path))
-            self._ask("prompt")
-            stack.pop_all()
-
-    def rows(self) -> list[Row]:
-        """Return ``show stat`` of the observed process."""
-        return parse_rows(self._ask("show stat"))
+            self.ask("prompt")
+            self._open = stack.pop_all()
 
     def close(self) -> None:
         """Let the process end."""
-        self._connection.close()
+        self._open.close()
 
-    def _ask(self, command: str) -> str:
+    def ask(self, command: str) -> str:
+        """Return the answer to one command; raises ``RuntimeRefusedError`` when none came in time."""
         self._connection.settimeout(TIMEOUT)
         answer = bytearray()
         try:
