@@ -51,6 +51,9 @@ resource "aws_autoscaling_group" "this" {
     }
   }
 
+  # The first boot already reads parameters: the permission and the way to the API come before it.
+  depends_on = [aws_iam_role_policy.this, aws_vpc_security_group_egress_rule.https]
+
   lifecycle {
     # Which version runs is a deploy's business: Terraform's own refresh moves the group first and cannot roll back.
     ignore_changes = [launch_template[0].version]

@@ -3,6 +3,11 @@ output "autoscaling_group_name" {
   value       = aws_autoscaling_group.this.name
 }
 
+output "capacity" {
+  description = "Least and greatest number of instances in force."
+  value       = var.capacity
+}
+
 output "target_group_arn" {
   description = "ARN of the target group."
   value       = aws_lb_target_group.this.arn
