@@ -155,9 +155,7 @@ def test_a_failure_is_logged_with_its_request_id_and_not_told(sample: Instance) 
     assert "secret-text" not in answer.text
     [line] = eventually(
         lambda: [
-            line
-            for line in sample.events("request failed")
-            if line["request_id"] == answer.headers["X-Request-Id"]
+            line for line in sample.events("request failed") if line["request_id"] == answer.headers["X-Request-Id"]
         ],
         "the failure's log line",
     )

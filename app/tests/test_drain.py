@@ -98,8 +98,9 @@ def test_idle_connections_do_not_hold_the_drain_up(start: Start) -> None:
     assert silent.is_ended()
 
 
-def test_the_port_is_closed_while_requests_finish(start: Start) -> None:
-    instance = start("sample", drain_notice_seconds=0)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_port_is_closed_while_requests_finish(start: Start, processes: int) -> None:
+    instance = start("sample", drain_notice_seconds=0, processes=processes)
     running = hold(instance, "one")
     instance.process.terminate()
 
@@ -191,3 +192,11 @@ def test_under_load_no_request_and_no_log_line_is_lost(start: Start, processes: 
     logged = [line for line in instance.events("request") if line["route"] == "/users/{user}/balance"]
     assert len(logged) == sum(client.answered for client in clients)
     assert len({line["request_id"] for line in logged}) == len(logged)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_stop_while_starting_ends_with_0(start: Start, processes: int) -> None:
+    instance = start(wait=False, processes=processes)
+    eventually(lambda: instance.events("listening"), "it listens")
+    assert instance.stop() == 0
+    assert len(instance.events("drained")) == processes

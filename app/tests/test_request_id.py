@@ -9,9 +9,9 @@ from homeport_app.contract.request_id import RequestIds
 _SIGNS = string.ascii_letters + string.digits + "._~+/=:@-"
 _MADE = re.compile(r"[0-9a-f]{32}")
 
-well_formed = st.tuples(
-    st.sampled_from(string.ascii_letters + string.digits), st.text(_SIGNS, max_size=127)
-).map("".join)
+well_formed = st.tuples(st.sampled_from(string.ascii_letters + string.digits), st.text(_SIGNS, max_size=127)).map(
+    "".join
+)
 
 
 @given(well_formed)

@@ -17,7 +17,7 @@ from homeport_app import logs, services, settings
 from homeport_app.contract.application import Application
 from homeport_app.contract.endpoints import add_endpoints
 from homeport_app.contract.measurements import Measurements
-from homeport_app.serving.leader import Leader
+from homeport_app.serving.leader import STOP_SIGNALS, Leader
 from homeport_app.serving.listener import ListenError, listen
 from homeport_app.serving.metrics import SharedMetrics, registry_and_exposition
 from homeport_app.serving.server import Server
@@ -48,6 +48,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(listener: socket.socket, common: Settings, own: object) -> None:
+    # A stop that comes before its handler is there waits for it, in workers too.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     writer = logs.LineWriter()
     logs.configure(writer, common.log_level, service=common.service, environment=common.environment)
     log = structlog.get_logger()
@@ -73,7 +75,14 @@ def _serve(listener: socket.socket, common: Settings, own: object) -> None:
         work(0)
         return
     try:
-        Leader(work, common.processes, draining, shared, common.drain_seconds).run()
+        Leader(
+            work,
+            common.processes,
+            listener=listener,
+            draining=draining,
+            shared=shared,
+            drain_seconds=common.drain_seconds,
+        ).run()
     finally:
         shared.remove()
 
@@ -90,7 +99,7 @@ def _serve_in_this_process(
     registry, exposition = registry_and_exposition(shared)
     logs_requests = common.log_level in ("debug", "info")
     measurements = Measurements(registry, writer if logs_requests else None, common.service, common.environment)
-    service = _module(common.service).create(own)
+    service = service_module(common.service).create(own)
     add_endpoints(service, common, lambda: draining.here, exposition)
     server = Server(Application(service, measurements), listener, draining, common)
 
@@ -99,9 +108,10 @@ def _serve_in_this_process(
             draining.announce_everywhere()  # this process is the whole instance
         server.begin_drain()
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    writer.start()
+    for number in STOP_SIGNALS:
+        signal.signal(number, end)
+    writer.start()  # like Waitress's threads before it, so that the main thread alone takes signals
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     try:
         server.run()
     finally:
@@ -119,7 +129,7 @@ def _read_settings() -> tuple[Settings, object]:
     name = os.environ.get(f"{PREFIX}SERVICE", "")
     if name in _service_names():
         try:
-            own = settings.read(_module(name).Settings, os.environ, service_prefix(name))
+            own = settings.read(service_module(name).Settings, os.environ, service_prefix(name))
         except SettingsError as error:
             faults += error.faults
     elif name:
@@ -130,15 +140,16 @@ def _read_settings() -> tuple[Settings, object]:
 
 
 def _declarations(*names: str) -> dict[str, type]:
-    return {PREFIX: Settings} | {service_prefix(name): _module(name).Settings for name in names}
+    return {PREFIX: Settings} | {service_prefix(name): service_module(name).Settings for name in names}
 
 
 def _service_names() -> list[str]:
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(services.__path__))
 
 
-def _module(service: str) -> ModuleType:
-    return importlib.import_module(f"{services.__name__}.{service.replace('-', '_')}")
+def service_module(service: str) -> ModuleType:
+    """The module of a service by its name in the catalogue."""
+    return importlib.importservice_module(f"{services.__name__}.{service.replace('-', '_')}")
 
 
 def _fail(status: int, lines: list[str]) -> int:

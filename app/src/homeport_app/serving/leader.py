@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,8 @@ import structlog
 from homeport_app.serving.metrics import SharedMetrics
 from homeport_app.serving.state import Draining
 
-_SIGNALS = frozenset((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT))
+STOP_SIGNALS = frozenset((signal.SIGTERM, signal.SIGINT))
+_SIGNALS = STOP_SIGNALS | {signal.SIGCHLD}
 _PR_SET_PDEATHSIG = 1
 _RESTART_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0)  # waits before a place's next worker, by its failures in a row
 _STABLE_SECONDS = 10.0  # a worker that lived this long starts the row anew
@@ -21,14 +23,24 @@ Work = Callable[[int], None]
 
 
 class Leader:
-    """Supervises one worker for each place, 0 to ``count`` - 1.
+    """Supervises one worker for each place, 0 to ``count`` - 1; ``work`` runs with the stop signals blocked.
 
     It must have no other thread: workers are forked from it, and a worker's death signal is bound to the thread that
     forked it.
     """
 
-    def __init__(self, work: Work, count: int, draining: Draining, shared: SharedMetrics, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        work: Work,
+        count: int,
+        *,
+        listener: socket.socket,
+        draining: Draining,
+        shared: SharedMetrics,
+        drain_seconds: float,
+    ) -> None:
         self._work = work
+        self._listener = listener
         self._draining = draining
         self._shared = shared
         self._drain_seconds = drain_seconds
@@ -55,7 +67,7 @@ class Leader:
         status = 1
         try:
             die_with_parent(leader)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             self._shared.enter(place)
             self._work(place)
             status = 0
@@ -68,7 +80,7 @@ class Leader:
         received = signal.sigtimedwait(_SIGNALS, max(seconds, 0.0))
         if received is None:
             return
-        if received.si_signo in (signal.SIGTERM, signal.SIGINT):
+        if received.si_signo in STOP_SIGNALS:
             self._draining.here = True
         self._collect()
 
@@ -94,6 +106,7 @@ class Leader:
     def _end(self) -> None:
         self._draining.announce_everywhere()
         self._signal_all(signal.SIGTERM)
+        self._listener.close()  # the workers hold it too: when the last of them stops listening, the port is closed
         deadline = time.monotonic() + self._drain_seconds + _END_SECONDS
         while self._running() and time.monotonic() < deadline:
             self._wait_for_signal(deadline - time.monotonic())

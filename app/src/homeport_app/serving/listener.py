@@ -5,6 +5,7 @@ an idle worker takes the next one, and a port that is taken is an error even for
 """
 
 import ctypes
+import os
 import select
 import socket
 import struct
@@ -26,8 +27,10 @@ def listen(address: str, port: int) -> socket.socket:
     try:
         return socket.create_server((address, port), family=family, backlog=BACKLOG)
     except OSError as error:
+        # errors of the name look-up have numbers of their own, below zero
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise ListenError(
-            f"cannot listen on {address} port {port}: {error.strerror or error}."
+            f"cannot listen on {address} port {port}: {reason}."
             " See who does with `ss -ltnp`, or set HOMEPORT_LISTEN_ADDRESS or HOMEPORT_PORT."
         ) from error
 
