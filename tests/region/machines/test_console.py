@@ -17,6 +17,16 @@ def test_the_last_lines_are_read(tmp_path, count):
 
 
 @settings(deadline=None)
+@given(st.lists(st.text("ab", max_size=5), max_size=12), st.integers(1, 12), st.integers(1, 9))
+def test_blocks_may_end_anywhere(tmp_path_factory, lines, count, block):
+    folder = tmp_path_factory.mktemp("console")
+    (folder / console.NAME).write_text("".join(f"{line}\n" for line in lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "_BLOCK", block)
+        assert console.last_lines(folder, count) == lines[-count:]
+
+
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), max_size=40), max_size=20))
 def test_short_consoles_are_read_whole(tmp_path_factory, lines):
     folder = tmp_path_factory.mktemp("console")

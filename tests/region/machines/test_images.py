@@ -48,6 +48,7 @@ def test_the_same_sources_give_the_same_image(application, state):
     steps = []
     first = build_image(application, state)
     os.utime(application / "services.yaml", (0, 0))
+    (application / "src" / "homeport_app" / "__pycache__" / "new.pyc").write_bytes(b"new")
     made = (first / store.MANIFEST).stat()
     assert build_image(application, state, on_step=steps.append) == first
     assert (first / store.MANIFEST).stat() == made
@@ -162,9 +163,18 @@ def test_an_image_is_registered_once_and_the_pointer_names_it(application, state
     assert store.resolve(state.images, image_id).folder == first
 
 
-@pytest.mark.parametrize("image_id", ["ami-0123456789abcdef0", "", "../x", "homeport-app-0", "ami-x/../.."])
-def test_ids_that_name_no_image_are_refused(state, image_id):
-    with pytest.raises(HomeportError, match="image"):
+@pytest.mark.parametrize(
+    ("image_id", "message"),
+    [
+        ("ami-0123456789abcdef0", "has no folder here"),
+        ("", "not an image id"),
+        ("../x", "not an image id"),
+        ("homeport-app-0", "not an image id"),
+        ("ami-00000001/../..", "not an image id"),
+    ],
+)
+def test_ids_that_name_no_image_are_refused(state, image_id, message):
+    with pytest.raises(HomeportError, match=message):
         store.resolve(state.images, image_id)
 
 

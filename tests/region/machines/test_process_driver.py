@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import re
@@ -116,6 +117,9 @@ def test_a_machine_leads_a_session_and_stands_in_the_journal(machine, driver, st
     stat = processes.read_stat(launched.pid)
     assert (stat.group, stat.session) == (launched.pid, launched.pid)
     assert driver.describe("i-1") == launched
+    # Popen would reap it there, and the watcher learn nothing.
+    gc.collect()
+    assert launched.pid not in [process.pid for process in subprocess._active]
     [entry] = Journal(state.journal).entries()
     assert (entry.id, entry.pid, entry.start_time) == ("i-1", launched.pid, stat.start_time)
     assert entry.address == launched.address

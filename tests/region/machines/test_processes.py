@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -79,13 +80,25 @@ def test_nothing_of_the_session_is_left(start, leader_first):
     assert processes.session_members(process.pid) == []
 
 
+SHELL = """
+import signal, subprocess, time
+unblock = lambda: signal.pthread_sigmask(signal.SIG_SETMASK, [])
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+child = subprocess.Popen(["sleep", "60"], preexec_fn=unblock)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
 def test_a_process_that_leads_no_session_is_stopped_alone(start):
-    shell = start(
-        "import subprocess, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
-    )
+    shell = start(SHELL)
     child = int(shell.ready)
     assert processes.stop_group(child, 10)
     assert processes.start_time(child) is None
+    # What the shell blocks would be pending if it had been sent.
+    status = Path(f"/proc/{shell.pid}/status").read_text()
+    pending = int(next(line for line in status.splitlines() if line.startswith("ShdPnd")).split()[1], 16)
+    assert not pending & 1 << (signal.SIGTERM - 1)
     assert processes.start_time(shell.pid) is not None
 
 
