@@ -149,7 +149,7 @@ def _service_names() -> list[str]:
 
 def service_module(service: str) -> ModuleType:
     """The module of a service by its name in the catalogue."""
-    return importlib.importservice_module(f"{services.__name__}.{service.replace('-', '_')}")
+    return importlib.import_module(f"{services.__name__}.{service.replace('-', '_')}")
 
 
 def _fail(status: int, lines: list[str]) -> int:
