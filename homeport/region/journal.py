@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from homeport.errors import HomeportError
 from homeport.region import processes
 from homeport.region.state import StateFolder, write_atomically
 
@@ -98,7 +99,8 @@ def sweep(state: StateFolder, *, grace: float = 10.0) -> Sweep:
 
     The region goes first, else it would replace what is stopped; its machines then end side by side,
     each with ``grace`` seconds to drain. Broken entries are reported and removed: their processes
-    carry the marks. The calling process is left alone, as are its ancestors.
+    carry the marks. The calling process is left alone, as are its ancestors. Raises ``HomeportError``
+    for a process of another user, with the journal as it was.
     """
     journal = Journal(state.journal)
     entries, broken = journal.entries(), journal.broken()
@@ -124,13 +126,23 @@ def _stop_entry(entry: Entry, grace: float) -> Swept:
     was_running, graceful = entry.running, True
     if entry.pid > 0 and entry.pid != os.getpid():
         # Also when the leader has ended: its workers may live on in its session.
-        graceful = processes.stop_group(entry.pid, grace, entry.start_time)
+        graceful = _stop(entry.pid, grace, entry.start_time)
     return Swept(entry.kind, entry.id, entry.pid, entry.address, was_running, graceful)
 
 
 def _stop_stray(pid: int, grace: float) -> Swept:
-    graceful = processes.stop_group(pid, grace)
+    graceful = _stop(pid, grace, None)
     return Swept("unrecorded", "", pid, "", was_running=True, graceful=graceful)
+
+
+def _stop(pid: int, grace: float, started: int | None) -> bool:
+    try:
+        return processes.stop_group(pid, grace, started)
+    except PermissionError as error:
+        raise HomeportError(
+            f"process {pid} ({processes.command_line(pid)}) belongs to another user",
+            next_step="run the same command as the user who started the region (sudo -E ...)",
+        ) from error
 
 
 def _strays(marks: list[tuple[str, str]]) -> list[int]:

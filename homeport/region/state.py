@@ -201,7 +201,7 @@ def explained(path: Path) -> Iterator[None]:
                 next_step=f"free some space (df -h {_existing(path)}), or set HOMEPORT_STATE to a folder elsewhere",
             ) from error
         raise HomeportError(
-            f"cannot write {path}: {error.strerror}",
+            f"cannot write {path}: {error.strerror or error}",
             next_step="set HOMEPORT_STATE to a folder that you may write",
         ) from error
 

@@ -1,5 +1,6 @@
 """A machine's console: what it prints, and what the driver says of it, in one bounded file."""
 
+import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ KEPT = 1024 * 1024
 """Bytes of its end that stay then."""
 _BLOCK = 64 * 1024
 
+_log = logging.getLogger(__name__)
+
 
 def append(folder: Path) -> int:
     """Open the console of the machine in ``folder`` for appending; return the descriptor, to be closed."""
@@ -18,13 +21,15 @@ def append(folder: Path) -> int:
 
 
 def note(folder: Path, message: str) -> None:
-    """Write a line of the driver's own."""
+    """Write a line of the driver's own.
+
+    A full disk only costs the line: what the driver does to the machine matters more than telling it.
+    """
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-    handle = append(folder)
     try:
-        os.write(handle, f"{stamp} homeport: {message}\n".encode())
-    finally:
-        os.close(handle)
+        _write(folder, f"{stamp} homeport: {message}\n".encode())
+    except OSError as error:
+        _log.warning("%s: %s (%s)", folder.name, message, error.strerror)
 
 
 def last_lines(folder: Path, lines: int) -> list[str]:
@@ -53,9 +58,13 @@ def trim(folder: Path, limit: int = LIMIT, kept: int = KEPT) -> None:
     except FileNotFoundError:
         return
     note(folder, "the console grew too large; its beginning was dropped")
+    _write(folder, end[end.find(b"\n") + 1 :])
+
+
+def _write(folder: Path, text: bytes) -> None:
     handle = append(folder)
     try:
-        os.write(handle, end[end.find(b"\n") + 1 :])
+        os.write(handle, text)
     finally:
         os.close(handle)
 

@@ -191,7 +191,8 @@ class ProcessDriver:
         return process, started
 
     def _spawn(self, image: store.Image, environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
-        output = console.append(folder)
+        with explained(folder / console.NAME):
+            output = console.append(folder)
         try:
             return subprocess.Popen(
                 image.command,

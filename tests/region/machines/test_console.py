@@ -34,6 +34,11 @@ def test_short_consoles_are_read_whole(tmp_path_factory, lines):
     assert console.last_lines(folder, 100) == lines
 
 
+def test_a_line_that_cannot_be_written_is_logged_instead(tmp_path, caplog):
+    console.note(tmp_path / "absent", "ended by itself")
+    assert "ended by itself" in caplog.text
+
+
 def test_a_console_that_grew_too_large_keeps_its_end(tmp_path):
     console.note(tmp_path, "first")
     for number in range(200):

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -112,3 +114,25 @@ def test_a_marked_process_in_a_foreign_session_is_stopped_alone(state, start):
     assert [s.pid for s in swept] == [int(shell.ready)]
     assert shell.poll() is None
     assert processes.start_time(int(shell.ready)) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start what another user must not stop")
+def test_a_sweep_by_another_user_is_refused_and_says_who_could(state, start):
+    process = start(SLEEP)
+    entry = entry_of("instance", process)
+    Journal(state.journal).record(entry)
+    # The interpreter's own folder may be closed to that user: it switches once all is imported.
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from homeport.errors import HomeportError; from homeport.region.journal import sweep\n"
+        "from homeport.region.state import StateFolder\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "try: sweep(StateFolder(Path(sys.argv[1])))\n"
+        "except HomeportError as error: print(error.message)"
+    )
+    state.write_run(run_of(process))
+    done = subprocess.run([sys.executable, "-c", code, str(state.root)], capture_output=True, text=True, check=False)
+    assert f"process {process.pid} " in done.stdout, done.stderr
+    assert "belongs to another user" in done.stdout
+    assert process.poll() is None
+    assert Journal(state.journal).entries() == [entry]
