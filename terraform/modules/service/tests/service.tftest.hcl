@@ -451,3 +451,48 @@ run "refuses_a_priority_out_of_range" {
 
   expect_failures = [var.listener_rule_priority]
 }
+
+# Each of these alone is refused: a variable listed here that passed would fail the run.
+run "refuses_bad_names_and_types" {
+  command = plan
+
+  variables {
+    service          = "Balance_1"
+    environment      = "eu-prod"
+    subnet_ids       = []
+    instance_type    = "micro"
+    root_device_name = "xvda"
+    queues           = ["Incoming Files"]
+    alarm_topic_arns = ["ops@homeport.example"]
+  }
+
+  expect_failures = [
+    var.service,
+    var.environment,
+    var.subnet_ids,
+    var.instance_type,
+    var.root_device_name,
+    var.queues,
+    var.alarm_topic_arns,
+  ]
+}
+
+run "refuses_bad_numbers" {
+  command = plan
+
+  variables {
+    root_volume_gib           = 0
+    requests_per_target       = 0
+    instance_warmup           = -1
+    health_check_grace_period = -1
+    error_rate_percent        = 100
+  }
+
+  expect_failures = [
+    var.root_volume_gib,
+    var.requests_per_target,
+    var.instance_warmup,
+    var.health_check_grace_period,
+    var.error_rate_percent,
+  ]
+}
