@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,31 @@ def state() -> Iterator[StateFolder]:
     folder.create()
     yield folder
     remove_tree(root)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Path]:
+    """A disk of 256 KiB, nearly empty still."""
+    if os.geteuid() != 0:
+        pytest.skip("a full disk of one's own needs root, to mount one")
+    folder = Path(tempfile.mkdtemp(prefix="homeport-test-"))
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", folder]
+    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        folder.rmdir()
+        pytest.skip(f"a full disk cannot be made here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+    folder.rmdir()
+
+
+@pytest.fixture
+def fill() -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        facts = os.statvfs(folder)
+        (folder / "ballast").write_bytes(b"x" * (facts.f_bavail * facts.f_frsize))
+
+    return write
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from homeport.region.addresses import claim_network
 from homeport.region.instances.driver import Driver, MachineSpec
 from homeport.region.instances.process import KEPT_FOLDERS, OPEN_FILES, ProcessDriver
 from homeport.region.journal import Entry, Journal, sweep
+from homeport.region.state import StateFolder
 
 IMAGE = "ami-0000000000000001"
 SERVICE = """
@@ -55,8 +56,7 @@ def network():
         yield claim.network
 
 
-@pytest.fixture
-def image(state):
+def make_image(state):
     folder = state.images / "homeport-app-test"
     folder.mkdir(mode=0o755)
     (folder / "service.py").write_text(SERVICE)
@@ -67,6 +67,11 @@ def image(state):
     (folder / store.MANIFEST).write_bytes(msgspec.json.encode(manifest))
     store.link(state.images, IMAGE, folder)
     return folder
+
+
+@pytest.fixture
+def image(state):
+    return make_image(state)
 
 
 @pytest.fixture
@@ -308,3 +313,28 @@ def test_a_machine_holds_nothing_of_the_region_open(machine, driver, eventually)
         held = [path.readlink() for path in Path(f"/proc/{launched.pid}/fd").iterdir()]
         assert wanted not in held
         assert len(held) == 3
+
+
+def test_with_a_full_disk_nothing_is_launched_and_what_runs_is_still_looked_after(full_disk, fill, network, eventually):
+    state = StateFolder(full_disk)
+    state.create()
+    make_image(state)
+    driver = ProcessDriver(state, f"r-{os.getpid()}", network)
+    try:
+        exits = []
+        driver.on_exit(exits.append)
+        machine = Machine(driver, network)
+        for name in ("i-1", "i-2"):
+            machine.launch(instance_id=name)
+        fill(full_disk)
+        with pytest.raises(HomeportError, match="no space left"):
+            machine.launch(instance_id="i-3")
+        assert driver.describe("i-3") is None
+        assert {entry.id for entry in Journal(state.journal).entries()} == {"i-1", "i-2"}
+        os.kill(driver.describe("i-1").pid, signal.SIGKILL)
+        eventually(lambda: exits == ["i-1"])
+        driver.stop("i-2", grace=10)
+        assert Journal(state.journal).entries() == []
+    finally:
+        driver.close()
+        assert sweep(state, grace=0.1).left == ()

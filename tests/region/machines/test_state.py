@@ -65,29 +65,14 @@ def test_readers_see_old_or_new_never_half(state):
     assert seen <= set(texts)
 
 
-@pytest.fixture
-def full_disk(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("a full disk of one's own needs root, to mount one")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False, capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"a full disk cannot be made here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(full_disk):
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(full_disk, fill):
     state = StateFolder(full_disk)
     state.create()
     write_atomically(full_disk / "kept", "before")
     with pytest.raises(HomeportError, match="no space left") as caught:
         write_atomically(full_disk / "kept", "x" * 1_000_000)
     assert "df -h" in caught.value.next_step
-    (full_disk / "ballast").write_bytes(b"x" * (os.statvfs(full_disk).f_bavail * 4096))
+    fill(full_disk)
     with pytest.raises(HomeportError, match="no space left"):
         Journal(state.journal).record(Entry("instance", "i-1"))
     assert (full_disk / "kept").read_text() == "before"
