@@ -27,7 +27,7 @@ class Block:
 
     def text(self, attribute: str) -> str:
         """Return the attribute on one line, ready for a cell of a table."""
-        lines = [line.strip() for line in self.attributes.get(attribute, "").splitlines()]
+        lines = [re.sub(r" {2,}", " ", line.strip()) for line in self.attributes.get(attribute, "").splitlines()]
         value = re.sub(r"(?<=[\[{]),|,(?= [\]}])", "", ", ".join(line.rstrip(",") for line in lines if line))
         if attribute == "description":
             value = value.strip('"').replace("<", "&lt;")
