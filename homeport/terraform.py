@@ -16,7 +16,7 @@ from homeport.region.state import write_atomically
 
 INSTALL = "https://developer.hashicorp.com/terraform/install"
 WORTH_SHOWING = re.compile(
-    r"(: (Creating|Modifying|Destroying|Still|Creation|Modifications|Destruction)\b|^Apply|^Destroy)"
+    r"(: (Modifying|Destroying|Still|Creation|Modifications|Destruction)\b|^Apply|^Destroy)"
 )
 MIRROR_PLACES = ("/opt", "/usr/local", "/usr/local/share", "/usr/local/lib", "/usr/share", "/var/lib", "/srv", "~")
 """Where a provider mirror is looked for, at most two folders deep; Terraform itself knows fewer places."""

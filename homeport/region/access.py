@@ -81,7 +81,7 @@ def endpoint(api_port: int) -> str:
 
 def client(service: str, reach: Mapping[str, str]) -> Any:
     """Return a boto3 client that reaches what ``settings`` describes, whatever this process's environment says."""
-    return boto3.client(  # type: ignore[call-overload]
+    return boto3.client(
         service,
         endpoint_url=reach["AWS_ENDPOINT_URL"],
         aws_access_key_id=reach["AWS_ACCESS_KEY_ID"],

@@ -5,7 +5,7 @@ import os
 import secrets
 from typing import Any
 
-from moto.core.exceptions import ServiceException
+from moto.autoscaling.exceptions import AutoscalingClientError
 from moto.ec2.models.instances import Instance
 
 from homeport import __version__
@@ -103,7 +103,7 @@ class Region:
 
     def _service_for(self, account: str, region_name: str) -> Service:
         if (account, region_name) != (ACCOUNT, access.REGION_NAME):
-            raise ServiceException(
+            raise AutoscalingClientError(
                 "ValidationError",
                 f"Auto Scaling works in {access.REGION_NAME} of account {ACCOUNT} here, not in {region_name}",
             )
@@ -138,5 +138,8 @@ def _driver(name: str, state: StateFolder, region_id: str, network: Any) -> Driv
 
 
 class _NoTargets:
-    def unhealthy(self, a, b): return ""
-    def drained(self, a, b): return True
+    def unhealthy(self, a, b):
+        return ""
+
+    def drained(self, a, b):
+        return True

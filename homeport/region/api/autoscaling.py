@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from moto.core.exceptions import ServiceException
+from moto.autoscaling.exceptions import AutoscalingClientError
 from moto.core.responses import ActionResult, BaseResponse
 
 from homeport.region.api.refusals import Refusal
@@ -75,7 +75,7 @@ def autoscaling_response(service_for: Callable[[str, str], Service]) -> type[Bas
                     return self.serialized(ActionResult(EMPTY[action]))
                 service = service_for(self.current_account, self.region)
                 return self.serialized(ActionResult(operation(service, dict(self.params))))
-            except ServiceException as error:
+            except AutoscalingClientError as error:
                 return self.serialized(ActionResult(error))
 
     return AutoScalingResponse

@@ -103,6 +103,9 @@ class Controller:
         state = self._machines.state(instance.instance_id)
         if instance.lifecycle == TERMINATING:
             self._advance_termination(group, instance, state)
+        elif group.deleting or instance.doomed:
+            because = "a user request" if instance.doomed else "the deletion of its group"
+            self._terminate(group, instance, self._taken_out(because))
         elif state not in ("pending", "running"):
             self._retire(
                 group,
@@ -135,7 +138,7 @@ class Controller:
 
     def _retire(self, group: Group, instance: Instance, because: str) -> None:
         """Take an unhealthy instance out; its place is filled by the same pass."""
-        if not group.allows("HealthCheck") and not because.startswith("a user"):
+        if not group.allows("HealthCheck"):
             return
         instance.health_status = "Unhealthy"
         if not (group.allows("ReplaceUnhealthy") and group.allows("Terminate")):
@@ -145,14 +148,17 @@ class Controller:
         if instance.in_service_at is None or (now - instance.in_service_at).total_seconds() < real(
             EARLY_FAILURE_SECONDS
         ):
-            self._count_failure(group)
-        cause = f"At {now:%Y-%m-%dT%H:%M:%SZ} an instance was taken out of service in response to {because}."
-        self._terminate(group, instance, cause)
+            self._count_failure(group, started=instance.lifecycle == IN_SERVICE)
+        self._terminate(group, instance, self._taken_out(because))
 
-    def _count_failure(self, group: Group) -> None:
+    def _taken_out(self, because: str) -> str:
+        now = self._service.clock.now()
+        return f"At {now:%Y-%m-%dT%H:%M:%SZ} an instance was taken out of service in response to {because}."
+
+    def _count_failure(self, group: Group, *, started: bool) -> None:
         group.failures += 1
-        # The first failure is replaced at once: a killed instance should not wait.
-        wait = self._service.clock.real(decisions.backoff(group.failures - 1))
+        # The first one that had started is replaced at once: a killed instance should not wait.
+        wait = self._service.clock.real(decisions.backoff(group.failures - 1 if started else group.failures))
         group.retry_at = self._service.clock.now() + timedelta(seconds=wait)
 
     def _terminate(self, group: Group, instance: Instance, cause: str) -> None:
@@ -192,8 +198,9 @@ class Controller:
         waiting = group.retry_at is not None and self._service.clock.now() < group.retry_at
         if missing > 0 and group.allows("Launch") and not waiting:
             cause = (
-                f"At {self._service.clock.now():%Y-%m-%dT%H:%M:%SZ} an instance was started in response to a difference "
-                f"between desired and actual capacity, increasing the capacity from {len(live)} to {group.desired}."
+                f"At {self._service.clock.now():%Y-%m-%dT%H:%M:%SZ} an instance was started in response to "
+                "a difference between desired and actual capacity, "
+                f"increasing the capacity from {len(live)} to {group.desired}."
             )
             for _ in range(missing):
                 self._launch(group, cause)
@@ -223,8 +230,10 @@ class Controller:
             self._terminate(
                 group,
                 instance,
-                f"At {self._service.clock.now():%Y-%m-%dT%H:%M:%SZ} an instance was taken out of service in response to a "
-                f"difference between desired and actual capacity, shrinking the capacity from {before} to {group.desired}.",
+                self._taken_out(
+                    "a difference between desired and actual capacity, "
+                    f"shrinking the capacity from {before} to {group.desired}"
+                ),
             )
 
     def _launch(self, group: Group, cause: str) -> None:
@@ -240,8 +249,11 @@ class Controller:
     def _settled(self, group: Group) -> bool:
         """Whether the newest instances have stayed: only then a row of failures is over."""
         now, settled = self._service.clock.now(), self._service.clock.real(EARLY_FAILURE_SECONDS)
-        return self._all_in_service(group) and all(
-            i.in_service_at is not None and (now - i.in_service_at).total_seconds() >= settled for i in group.live()
+        live = group.live()
+        return (
+            bool(live)
+            and self._all_in_service(group)
+            and all(i.in_service_at is not None and (now - i.in_service_at).total_seconds() >= settled for i in live)
         )
 
     def _do(self, key: str, step: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from botocore.exceptions import ClientError
-from moto.core.exceptions import ServiceException
+from moto.autoscaling.exceptions import AutoscalingClientError
 
 from homeport.region.autoscaling import instances, tags
 from homeport.region.autoscaling.model import Group
@@ -45,7 +45,7 @@ def create_auto_scaling_group(service: Service, params: Params) -> Params:
     subnets = _subnets(service, settings)
     with service.lock:
         if name in service.model.groups:
-            raise ServiceException(
+            raise AutoscalingClientError(
                 "AlreadyExists", f"AutoScalingGroup by this name already exists - A group with the name {name} exists"
             )
         settings["LaunchTemplate"] = template
@@ -87,7 +87,7 @@ def delete_auto_scaling_group(service: Service, params: Params) -> Params:
     with service.lock:
         group = service.group(params["AutoScalingGroupName"])
         if (group.instances or group.launches) and not params.get("ForceDelete"):
-            raise ServiceException(
+            raise AutoscalingClientError(
                 "ResourceInUse",
                 "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) "
                 "still in the group.",

@@ -65,9 +65,7 @@ def terminate_instance_in_auto_scaling_group(service: Service, params: Params) -
             if group.desired - 1 < group.minimum:
                 raise validation("Currently, desiredSize equals minSize; terminating the instance would go below it")
             group.settings["DesiredCapacity"] = group.desired - 1
-            instance.decrement = True
-        instance.health_status = "Unhealthy"
-        instance.unhealthy_because = "a user request"
+        instance.doomed = True
         service.wake()
         return {"Activity": _describe_activity(_announced(service, group, instance))}
 

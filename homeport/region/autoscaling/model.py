@@ -38,8 +38,8 @@ class Instance(msgspec.Struct):
     in_service_at: datetime | None = None
     drain_until: datetime | None = None
     """When its deregistration delay ends; set while it drains."""
-    decrement: bool = False
-    """Whether its place goes with it (scale-in, not replacement)."""
+    doomed: bool = False
+    """Whether a user asked to terminate it; it counts as capacity no more."""
     stopping: bool = False
     """Whether its termination was asked for already."""
     unhealthy_because: str = ""
@@ -136,7 +136,7 @@ class Group(msgspec.Struct):
 
     def live(self) -> list[Instance]:
         """Return the instances that count as capacity: pending and in service."""
-        return [i for i in self.instances.values() if i.lifecycle in (PENDING, IN_SERVICE)]
+        return [i for i in self.instances.values() if i.lifecycle in (PENDING, IN_SERVICE) and not i.doomed]
 
 
 class Policy(msgspec.Struct):

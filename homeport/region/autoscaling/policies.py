@@ -13,7 +13,7 @@ def put_scaling_policy(service: Service, params: Params) -> Params:
     with service.lock:
         group = service.group(params["AutoScalingGroupName"])
         name = params["PolicyName"]
-        settings = {"PolicyType": "SimpleScaling", "Enabled": True} | params
+        settings: Params = {"PolicyType": "SimpleScaling", "Enabled": True} | params
         if settings["PolicyType"] == "TargetTrackingScaling":
             settings["TargetTrackingConfiguration"].setdefault("DisableScaleIn", False)
         old = next((p for p in service.model.policies.values() if (p.group_name, p.name) == (group.name, name)), None)

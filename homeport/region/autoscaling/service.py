@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from moto.core.exceptions import ServiceException
+from moto.autoscaling.exceptions import AutoscalingClientError
 
 from homeport.region.autoscaling.model import ACTIVITY_HISTORY, Activity, AutoScaling, Group
 from homeport.region.clock import Clock
@@ -66,6 +66,6 @@ class Service:
                 activity.progress, activity.end_time = 100, self.clock.now()
 
 
-def validation(message: str) -> ServiceException:
+def validation(message: str) -> AutoscalingClientError:
     """Return AWS's ``ValidationError``."""
-    return ServiceException("ValidationError", message)
+    return AutoscalingClientError("ValidationError", message)

@@ -55,3 +55,6 @@ class Driver(Protocol):
 
     def on_exit(self, callback: Callable[[str], None]) -> None:
         """Call ``callback(instance_id)`` from a thread whenever a machine ends without having been stopped."""
+
+    def close(self) -> None:
+        """Stop watching; the machines go on."""
