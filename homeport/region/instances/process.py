@@ -101,11 +101,10 @@ class ProcessDriver:
         graceful = processes.stop_group(running.machine.pid, grace, running.started)
         if running.machine.running:
             console.note(folder, "stopped" if graceful else f"killed: it had not ended after {grace:g} seconds")
-        remove_tree(folder / "tmp")
         self._journal.forget("instance", instance_id)
         with self._lock:
             self._running.pop(instance_id, None)
-        self._remove_old_folders()
+        self._tidy(folder)
 
     def describe(self, instance_id: str) -> Machine | None:
         """Return what is known of the machine, None when it never was or was stopped."""
@@ -260,11 +259,17 @@ class ProcessDriver:
             processes.stop_group(stat.pid, 0, stat.start_time)
         self._journal.forget("instance", entry.id)
 
-    def _remove_old_folders(self) -> None:
-        with self._lock:
-            ended = [path for path in self._state.instances.iterdir() if path.name not in self._running]
-        for path in sorted(ended, key=_age)[:-KEPT_FOLDERS]:
-            remove_tree(path)
+    def _tidy(self, folder: Path) -> None:
+        """Keep of an ended machine what tells why it ended, and of many machines the newest."""
+        try:
+            remove_tree(folder / "tmp")
+            console.trim(folder, limit=console.KEPT)
+            with self._lock:
+                ended = [path for path in self._state.instances.iterdir() if path.name not in self._running]
+            for path in sorted(ended, key=_age)[:-KEPT_FOLDERS]:
+                remove_tree(path)
+        except OSError as error:
+            _log.warning("%s: cannot tidy up: %s", folder.name, error)
 
     def _trim_consoles(self) -> None:
         while not self._closed.wait(_TRIM_SECONDS):

@@ -18,6 +18,7 @@ from homeport.errors import HomeportError
 from homeport.images import interpreter, store
 from homeport.region import processes
 from homeport.region.addresses import claim_network
+from homeport.region.instances import console
 from homeport.region.instances.driver import Driver, MachineSpec
 from homeport.region.instances.process import KEPT_FOLDERS, OPEN_FILES, ProcessDriver
 from homeport.region.journal import Entry, Journal, sweep
@@ -290,6 +291,14 @@ def test_machines_of_a_killed_region_are_taken_over(machine, driver, state, netw
     assert told.wait(20)
     assert driver.describe("i-1").exit_reason == "ended"
     assert processes.session_members(pids[0]) == []
+
+
+def test_the_console_of_a_stopped_machine_is_short(machine, driver, state):
+    machine.launch()
+    with (state.instances / "i-1" / "console.log").open("ab") as console_log:
+        console_log.write(b"x" * 99 + b"\n" + b"y" * 2 * console.KEPT + b"\nlast\n")
+    driver.stop("i-1", grace=10)
+    assert (state.instances / "i-1" / "console.log").stat().st_size <= console.KEPT + 1000
 
 
 def test_only_the_newest_folders_of_ended_machines_stay(machine, driver, state):

@@ -173,6 +173,19 @@ def test_a_failing_callback_does_not_end_the_watching(start, watcher):
     assert exits.event.wait(20)
 
 
+def test_watching_many_leaves_no_descriptor_open(watcher, eventually):
+    exits = Exits()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    pids = []
+    for _ in range(40):
+        process = subprocess.Popen(["true"])
+        pids.append(process.pid)
+        watcher.watch(process.pid, exits)
+        process.returncode = 0
+    eventually(lambda: exits.seen == dict.fromkeys(pids, "exit code 0"))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_watching_what_is_gone_is_an_error(watcher):
     process = subprocess.Popen(["true"])
     process.wait()
