@@ -149,9 +149,11 @@ def _frontend_lines(
     port = int(listener.port)
     bind = f"    bind {ipaddress.ip_address(load_balancer.address)}:{port}"
     if listener.protocol == "HTTPS":
-        name = f"certificate-{port}.pem"
-        files[name] = listener.certificate_pem.encode()
-        bind += f" ssl crt {name} alpn h2,http/1.1"
+        bind += " ssl alpn h2,http/1.1"
+        for number, pem in enumerate((listener.certificate_pem, *listener.more_certificates)):
+            name = f"certificate-{port}-{number}.pem"
+            files[name] = pem.encode()
+            bind += f" crt {name}"
     elif listener.protocol != "HTTP":
         raise HomeportError(f"listener protocol {listener.protocol!r} is neither HTTP nor HTTPS")
     new_trace = "Root=1-%[date,hex,bytes(8,8),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"

@@ -114,6 +114,8 @@ class Listener:
     protocol: str
     rules: tuple[Rule, ...]
     certificate_pem: str = field(default="", repr=False)
+    more_certificates: tuple[str, ...] = field(default=(), repr=False)
+    """Those that are chosen by the name the client asks for (SNI)."""
 
 
 @dataclass(frozen=True)
