@@ -251,11 +251,11 @@ def test_requests_in_flight(start: Start) -> None:
     connections = [instance.connect() for _ in range(3)]
     for number, connection in enumerate(connections):
         connection.send(f"/gates/{number}")
-    eventually(lambda: len(list(instance.folder.glob("*.reached"))) == 3, "three requests in flight")
+    eventually(lambda: len(list(instance.folder.glob("[0-9].reached"))) == 3, "three requests in flight")
     # the question itself is the fourth
     assert count(instance, "homeport_http_requests_in_flight", service="sample") == 4
     for number, connection in enumerate(connections):
-        (instance.folder / f"{number}.open").touch()
+        (instance.folder / f"{number}.held").unlink()
         assert connection.receive().status_code == 200
         connection.close()
     eventually(lambda: count(instance, "homeport_http_requests_in_flight") == 1, "none but the question in flight")

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ def hold(instance: Instance, gate: str) -> Connection:
 
 
 def release(instance: Instance, gate: str) -> None:
-    (instance.folder / f"{gate}.open").touch()
+    (instance.folder / f"{gate}.held").unlink()
 
 
 def drain(instance: Instance) -> None:
@@ -39,6 +40,7 @@ def test_requests_in_flight_and_queued_finish(start: Start) -> None:
     queued.send("/gates/two")
     drain(instance)
     release(instance, "one")
+    eventually((instance.folder / "two.reached").exists, "the queued request is being handled")
     release(instance, "two")
     for connection in (running, queued):
         answer = connection.receive()
@@ -80,9 +82,11 @@ def test_a_request_that_is_still_being_sent_is_answered(start: Start) -> None:
     connection.send("/lines", f"Content-Length: {len(body)}", method="POST")
     connection.socket.sendall(body[:5])
     running = hold(instance, "one")  # by now the first part has been read
+    idle = instance.connect()
     drain(instance)
     release(instance, "one")
     assert running.receive().status_code == 200
+    assert idle.is_ended(), "connections without a request are closed by now"
     connection.socket.sendall(body[5:])
     assert connection.receive().status_code == 201
     assert instance.wait() == 0
@@ -195,8 +199,21 @@ def test_under_load_no_request_and_no_log_line_is_lost(start: Start, processes: 
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_stop_while_starting_ends_with_0(start: Start, processes: int) -> None:
-    instance = start(wait=False, processes=processes)
-    eventually(lambda: instance.events("listening"), "it listens")
-    assert instance.stop() == 0
+def test_a_stop_while_starting_ends_with_0(start: Start, tmp_path: Path, processes: int) -> None:
+    held = tmp_path / "create.held"
+    held.touch()
+    instance = start("sample", wait=False, processes=processes)
+    eventually((tmp_path / "create.reached").exists, "the service is being made")
+    instance.process.terminate()
+    held.unlink()
+    assert instance.wait() == 0
     assert len(instance.events("drained")) == processes
+
+
+def test_work_for_a_caller_that_hung_up_is_finished(start: Start) -> None:
+    instance = start("sample", drain_notice_seconds=0)
+    hold(instance, "one").close()
+    drain(instance)
+    release(instance, "one")
+    assert instance.wait() == 0
+    assert [line["status"] for line in instance.events("request") if line["route"] == "/gates/{name}"] == [200]

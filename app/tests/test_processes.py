@@ -82,7 +82,7 @@ def test_a_worker_that_is_told_to_stop_drains_while_the_others_serve(start: Star
     eventually((instance.folder / "one.reached").exists, "a request is in flight")
     for pid in workers(instance):
         os.kill(pid, signal.SIGTERM)
-    (instance.folder / "one.open").touch()
+    (instance.folder / "one.held").unlink()
     assert connection.receive().status_code == 200
     eventually(lambda: len(instance.events("worker died")) == 2, "both were replaced")
     assert {line["exit_code"] for line in instance.events("worker died")} == {0}

@@ -23,18 +23,26 @@ class Received(msgspec.Struct):
     lines: list[Line]
 
 
+def wait_while(held: Path) -> None:
+    deadline = time.monotonic() + 30
+    while held.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{held} was never removed")
+        time.sleep(0.01)
+
+
 def create(settings: Settings) -> Service:
     folder = Path(settings.folder)
+    (folder / "create.reached").touch()
+    wait_while(folder / "create.held")
     service = Service("sample", "What the tests need")
 
     @service.route("GET", "/gates/{name}", summary="Answer once the gate is open")
     def gate(name: str) -> dict[str, str]:
+        held = folder / f"{name}.held"
+        held.touch()
         (folder / f"{name}.reached").touch()
-        deadline = time.monotonic() + 30
-        while not (folder / f"{name}.open").exists():
-            if time.monotonic() > deadline:
-                raise Problem(504, "The gate did not open.")
-            time.sleep(0.01)
+        wait_while(held)
         return {"gate": name}
 
     @service.route("POST", "/lines", summary="Return what was sent", status=201)

@@ -175,5 +175,5 @@ class Server:
         for channel in list(self._server.active_channels.values()):
             if not channel.busy and channel.last_activity < quiet_since:
                 channel.handle_close()
-        tasks = self._server.task_dispatcher  # a client that hangs up leaves its task running
+        tasks = self._server.task_dispatcher  # a task may outlive its connection
         return bool(self._server.active_channels or tasks.queue or tasks.active_count)
