@@ -148,13 +148,18 @@ run "new_template_version_leaves_the_group_alone" {
     image_id = "ami-0123456789abcdef1"
   }
 
+  # A mocked update keeps the number that the API would raise; making it anew lets the override below be seen.
+  plan_options {
+    replace = [aws_launch_template.this]
+  }
+
   override_resource {
     target = aws_launch_template.this
     values = { id = "lt-0123456789abcdef0", latest_version = 8 }
   }
 
   assert {
-    condition     = aws_launch_template.this.image_id == "ami-0123456789abcdef1" && aws_autoscaling_group.this.launch_template[0].version == "7"
+    condition     = output.launch_template_version == 8 && aws_autoscaling_group.this.launch_template[0].version == "7"
     error_message = "Only a deploy moves the group to another version."
   }
 }
