@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     state = StateFolder(Path(arguments[0]))
     report = os.fdopen(int(arguments[1]), "w")
     # Machines must not hold the other end open: nobody would see this process end.
-    os.set_inheritable(report.fileno(), False)
+    os.set_inheritable(report.fileno(), False)  # noqa: FBT003  the call takes no keyword
     options = Options(
         api_port=int(arguments[2]), speed=float(arguments[3]), repository=Path(arguments[4]), driver=arguments[5]
     )
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         said = {"error": error.message, "next_step": error.next_step, "log": error.log}
         if not report.closed:
             report.write(json.dumps(said) + "\n")
-        logging.error("%s", error.message)  # noqa: LOG015  the process's own last word
+        logging.exception("%s", error.message)  # noqa: LOG015  the process's own last word
         return 1
     return 0
 

@@ -10,16 +10,20 @@ from moto.ec2.models.instances import Instance
 
 from homeport import __version__
 from homeport.errors import HomeportError
-from homeport.region import access, processes
+from homeport.region import access, hosts, processes
 from homeport.region.addresses import claim_network, ensure_free
 from homeport.region.api.autoscaling import autoscaling_response
 from homeport.region.api.calls import Call
 from homeport.region.api.ec2 import ec2_response
+from homeport.region.api.elbv2 import LoadBalancing, install
 from homeport.region.api.server import ApiServer, replace_responses
 from homeport.region.autoscaling.controller import Controller
 from homeport.region.autoscaling.model import TERMINATING
 from homeport.region.autoscaling.service import Service
 from homeport.region.autoscaling.steps import Steps
+from homeport.region.balancer.registry import Registry
+from homeport.region.balancer.supervisor import Balancers
+from homeport.region.balancing import BalancerRecords, Balancing, Targets
 from homeport.region.clock import Clock
 from homeport.region.daemon import Options
 from homeport.region.instances.driver import Driver
@@ -35,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 ACCOUNT = "123456789012"
 """The account that moto gives every caller."""
+DOMAIN = "elb.homeport.internal"
+"""No real name, and no ``localhost``: curl would send that to 127.0.0.1 whatever the hosts file says."""
 
 
 class Region:
@@ -63,22 +69,44 @@ class Region:
         self._reach = access.settings(self._run, self._keys)
         self._sts = access.client("sts", self._reach)
         self._metadata = MetadataService()
-        self._targets = _NoTargets()
+        self._balancers = Balancers(
+            state.balancers,
+            self._clock,
+            environment=processes.marks(self._id, state.root),
+            records=BalancerRecords(self._journal),
+            on_change=self._changed,
+        )
+        self._registry = Registry(self._clock)
+        self._balancing = Balancing(self._registry, self._balancers, self._api.gate.lock)
         self._machines = Machines(
             self._driver, self._api.gate.lock, environment=self._environment, attach=self._attach, detach=self._detach
         )
         self._groups = Service(ACCOUNT, access.REGION_NAME, access.client("ec2", self._reach), self._clock)
         self._controller = Controller(
-            self._groups, Steps(self._groups, access.client("elbv2", self._reach)), self._machines, self._targets
+            self._groups,
+            Steps(self._groups, access.client("elbv2", self._reach)),
+            self._machines,
+            Targets(self._balancers),
         )
         self._machines.on_change = self._changed
         replace_responses("autoscaling", autoscaling_response(self._service_for))
         replace_responses("ec2", ec2_response(self._machines))
+        install(
+            LoadBalancing(
+                registry=self._registry,
+                balancers=self._balancers,
+                dns_name_for=_dns_name,
+                publish=self._publish,
+                withdraw=self._withdraw,
+                wake=self._balancing.wake,
+            )
+        )
 
     def start(self) -> None:
         """Answer the API and start the loops."""
         self._journal.record(Entry("region", self._id, "127.0.0.1", self._run.pid, self._run.start_time))
         self._api.start()
+        self._balancing.start()
         self._controller.start()
         # Last: whoever reads it may use the region.
         self._state.write_run(self._run)
@@ -88,6 +116,7 @@ class Region:
         """Stop deciding and answering."""
         self._controller.close()
         self._machines.close()
+        self._balancing.close()
         self._api.close()
         self._claim.close()
         self._metadata.close()
@@ -96,6 +125,14 @@ class Region:
     def _changed(self) -> None:
         """Something happened that groups or balancers may want to answer to."""
         self._controller.wake()
+
+    def _publish(self, name: str, address: str) -> None:
+        if name != address:
+            hosts.publish(self._id, name, address)
+
+    def _withdraw(self, name: str) -> None:
+        if name.endswith(DOMAIN):
+            hosts.withdraw(self._id, name)
 
     def _after(self, call: Call, status: int) -> None:
         if status >= 400:
@@ -131,15 +168,12 @@ class Region:
         return ""
 
 
+def _dns_name(name: str, balancer_id: str, address: str) -> str:
+    """Return a balancer's name; without the right to write the hosts file its address itself."""
+    return f"{name}-{balancer_id}.{access.REGION_NAME}.{DOMAIN}".lower() if hosts.can_write() else address
+
+
 def _driver(name: str, state: StateFolder, region_id: str, network: Any) -> Driver:
     if name != "process":
         raise HomeportError(f"there is no driver {name}", next_step="homeport up --driver process")
     return ProcessDriver(state, region_id, network)
-
-
-class _NoTargets:
-    def unhealthy(self, a, b):
-        return ""
-
-    def drained(self, a, b):
-        return True
