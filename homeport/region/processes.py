@@ -31,6 +31,7 @@ STATE_MARK = "_HOMEPORT_MACHINE_OF"
 PROC = Path("/proc")
 KILL_DEADLINE = 10.0
 """Seconds that a process may take to vanish after SIGKILL (it frees its memory first)."""
+_EXEC_SECONDS = 0.02
 
 
 UNPRIVILEGED_USER = "nobody"
@@ -126,17 +127,35 @@ def find_marked(*marks: tuple[str, str]) -> list[ProcessStat]:
     """
     wanted = {f"{name}={value}".encode() for name, value in marks}
     mine = _self_and_ancestors()
-    found = []
+    found, unclear = [], []
     for stat in all_stats():
         if stat.pid in mine:
             continue
-        try:
-            environment = (PROC / str(stat.pid) / "environ").read_bytes()
-        except OSError:
-            continue
-        if not wanted.isdisjoint(environment.split(b"\0")):
+        environment = _environment(stat.pid)
+        if not wanted.isdisjoint(environment):
             found.append(stat)
+        elif environment == [b""] and _has_program(stat.pid):
+            unclear.append(stat)
+    if unclear:
+        # In the middle of execve(2) a process shows no environment yet.
+        time.sleep(_EXEC_SECONDS)
+        found += [stat for stat in unclear if not wanted.isdisjoint(_environment(stat.pid))]
     return found
+
+
+def _has_program(pid: int) -> bool:
+    """Whether it is an ordinary process; the kernel's own have neither program nor environment, ever."""
+    try:
+        return bool((PROC / str(pid) / "exe").readlink())
+    except OSError:
+        return False
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def stop_group(pid: int, grace: float, started: int | None = None) -> bool:
