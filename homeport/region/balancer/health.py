@@ -60,7 +60,8 @@ def check_result(row: Row) -> str:
 
 def _unhealthy(row: Row) -> TargetHealth:
     match check_result(row):
-        case "L7STS":
+        # While the next check runs there is no code.
+        case "L7STS" if row["check_code"] not in ("", "0"):
             codes = f"Health checks failed with these codes: [{row['check_code']}]"
             return TargetHealth("unhealthy", "Target.ResponseCodeMismatch", codes)
         case "L4TOUT" | "L6TOUT" | "L7TOUT":

@@ -60,5 +60,10 @@ def idle(rows: Iterable[Row]) -> bool:
 
 
 def unread(row: Row, seen: Row | None) -> bool:
-    """Return whether a new process has not checked yet what the last one had."""
-    return seen is not None and check_result(row) in ("", "UNK", "INI") and is_up(row) == is_up(seen)
+    """Return whether a line says less of the last check than the one before.
+
+    That is so in a new process that has not checked yet, and while the next check runs.
+    """
+    if seen is None or is_up(row) != is_up(seen):
+        return False
+    return row["check_status"].startswith("*") or check_result(row) in ("", "UNK", "INI")

@@ -14,8 +14,8 @@ from moto.core.base_backend import BackendDict
 
 from homeport.region.api import elbv2 as api
 from homeport.region.api.server import ApiServer
-from homeport.region.balancer.loop import BalancerLoop
 from homeport.region.balancer.registry import Registry
+from homeport.region.balancing import Balancing, Targets
 from homeport.region.clock import Clock
 
 REGION = "eu-central-1"
@@ -90,7 +90,7 @@ def cloud(balancers, monkeypatch):
     names = {}
     registry = Registry(Clock(50))
     server = ApiServer(0)
-    loop = BalancerLoop(registry, balancers, server.gate.lock)
+    loop = Balancing(registry, balancers, server.gate.lock)
     services = api.LoadBalancing(
         registry,
         balancers,
@@ -103,7 +103,7 @@ def cloud(balancers, monkeypatch):
     server.start()
     loop.start()
     cloud = Cloud(server.url, names)
-    cloud.loop, cloud.balancers = loop, balancers
+    cloud.targets, cloud.balancers = Targets(balancers), balancers
     yield cloud
     loop.close()
     server.close()
@@ -144,10 +144,10 @@ def test_a_service_is_served_drained_and_taken_down(cloud):
     cloud.elbv2.modify_target_group_attributes(
         TargetGroupArn=group, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "3600"}]
     )
-    assert not cloud.loop.drained(group, one)
+    assert not cloud.targets.drained(group, one)
     cloud.elbv2.deregister_targets(TargetGroupArn=group, Targets=[{"Id": one}])
     assert cloud.health(group) == {one: ("draining", "Target.DeregistrationInProgress"), two: ("healthy", "")}
-    eventually(lambda: cloud.loop.drained(group, one))
+    eventually(lambda: cloud.targets.drained(group, one))
     assert {httpx.get(url, trust_env=False).text for _ in range(4)} == {second.address}
     assert cloud.health(group, Targets=[{"Id": "i-none"}]) == {"i-none": ("unused", "Target.NotRegistered")}
 
@@ -236,7 +236,7 @@ def test_a_taken_port_is_refused_with_its_holder(cloud):
     eventually(cloud.balancers.pids)
     cloud.elbv2.delete_listener(ListenerArn=listener["ListenerArn"])
     cloud.listener(balancer, group, port=listener["Port"])  # its HAProxy may still hold the port
-    assert cloud.loop.failures() == {}
+    eventually(lambda: answer(f"http://{cloud.address(balancer)}:{listener['Port']}") == 503)
 
 
 def test_rules_and_certificates_become_real(cloud):
@@ -257,7 +257,7 @@ def test_rules_and_certificates_become_real(cloud):
     secure = cloud.listener(balancer, group, Protocol="HTTPS", Certificates=[{"CertificateArn": certificate}])
     eventually(cloud.balancers.pids)
     url = f"http://{address}:{plain['Port']}"
-    eventually(lambda: not cloud.loop.failures() and answer(url) == 301)
+    eventually(lambda: answer(url) == 301)
     assert httpx.get(url, trust_env=False).headers["location"] == f"https://{address}:8443/"
     assert httpx.get(f"{url}/teapot/1?k=v", trust_env=False).text == "none"
     eventually(lambda: answer(f"https://{address}:{secure['Port']}/") == 503)
