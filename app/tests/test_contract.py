@@ -1,6 +1,7 @@
 """What every service answers, measures and logs."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -259,6 +260,12 @@ def test_requests_in_flight(start: Start) -> None:
         assert connection.receive().status_code == 200
         connection.close()
     eventually(lambda: count(instance, "homeport_http_requests_in_flight") == 1, "none but the question in flight")
+
+
+def test_a_process_has_as_many_threads_as_told(start: Start) -> None:
+    few, many = start(threads=2), start(threads=7)
+    tasks = [len(list(Path(f"/proc/{instance.process.pid}/task").iterdir())) for instance in (few, many)]
+    assert tasks[1] - tasks[0] == 5
 
 
 def test_pipelined_requests_are_answered_in_order(sample: Instance) -> None:

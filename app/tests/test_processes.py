@@ -2,13 +2,16 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import httpx
 import pytest
 from conftest import Start
-from instance import Instance, eventually
+from instance import Instance, eventually, free_port
 from test_contract import count
+
+from homeport_app.__main__ import main
 
 _TOTAL = "homeport_http_requests_total"
 
@@ -34,6 +37,17 @@ def test_one_process_has_no_workers(start: Start) -> None:
     instance = start()
     assert workers(instance) == []
     assert metric_folders(instance) == []
+
+
+def test_no_folder_for_metrics_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    for name, value in {"SERVICE": "balance", "PORT": free_port(), "PROCESSES": 2}.items():
+        monkeypatch.setenv(f"HOMEPORT_{name}", str(value))
+    assert main([]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("homeport_app: several processes need a writable temporary folder for their metrics: ")
 
 
 def test_all_workers_answer_and_are_counted_together(start: Start) -> None:

@@ -29,7 +29,7 @@ _EXIT_USAGE = 2
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; returns its exit status: 0 drained, 1 cannot listen, 2 wrong settings or arguments."""
+    """Run the command; returns its exit status: 0 drained, 1 cannot start, 2 wrong settings or arguments."""
     if arguments == ["settings"]:
         sys.stdout.write(settings.document(_declarations(*_service_names())))
         return 0
@@ -43,11 +43,16 @@ def main(arguments: list[str]) -> int:
         listener = listen(common.listen_address, common.port)
     except ListenError as error:
         return _fail(_EXIT_FAILED, [str(error)])
-    _serve(listener, common, own)
+    try:
+        shared = SharedMetrics() if common.processes > 1 else None
+    except OSError as error:
+        reason = f"several processes need a writable temporary folder for their metrics: {error}. Set TMPDIR."
+        return _fail(_EXIT_FAILED, [reason])
+    _serve(listener, common, own, shared)
     return 0
 
 
-def _serve(listener: socket.socket, common: Settings, own: object) -> None:
+def _serve(listener: socket.socket, common: Settings, own: object, shared: SharedMetrics | None) -> None:
     # A stop that comes before its handler is there waits for it, in workers too.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     writer = logs.LineWriter()
@@ -64,7 +69,6 @@ def _serve(listener: socket.socket, common: Settings, own: object) -> None:
         revision=common.version_revision,
     )
     draining = Draining()
-    shared = SharedMetrics() if common.processes > 1 else None
 
     def work(_place: int) -> None:
         _serve_in_this_process(
