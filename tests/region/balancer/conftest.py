@@ -1,9 +1,11 @@
+import secrets
 import shutil
 from collections import Counter
 
 import pytest
 from balancing import GROUP, Place, Records
 
+from homeport.region import processes
 from homeport.region.balancer.supervisor import Balancers
 from homeport.region.clock import Clock
 
@@ -26,16 +28,18 @@ def balancers(tmp_path, records):
     if shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") is None:
         pytest.skip("haproxy is not installed: nothing can be balanced")
     changes = Counter()
+    mark = ("HOMEPORT_TEST_ID", secrets.token_hex(8))
     balancers = Balancers(
         tmp_path / "balancers",
         Clock(50),
-        environment={"HOMEPORT_REGION_ID": "test"},
+        environment=dict([mark]),
         records=records,
         on_change=lambda: changes.update(["change"]),
     )
-    balancers.changes = changes
+    balancers.changes, balancers.mark = changes, mark
     yield balancers
     balancers.close()
+    assert processes.find_marked(mark) == []
 
 
 @pytest.fixture

@@ -105,12 +105,15 @@ def cloud(balancers, monkeypatch):
     cloud = Cloud(server.url, names)
     cloud.targets, cloud.balancers = Targets(balancers), balancers
     yield cloud
+    with server.gate.lock:
+        for backends in BackendDict._instances:
+            backends.reset()
+    loop.wake()
+    eventually(lambda: balancers.pids() == {})
     loop.close()
     server.close()
     for app in cloud.apps:
         app.close()
-    for backends in BackendDict._instances:
-        backends.reset()
 
 
 def refused(call, **arguments):
