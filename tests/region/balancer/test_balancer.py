@@ -1,5 +1,7 @@
 """A real HAProxy in front of small real servers."""
 
+import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -32,9 +34,14 @@ def test_a_balancer_without_targets_answers_503_as_aws_does(balancers, place):
     assert "<h1>503 Service Temporarily Unavailable</h1>" in answer.text
 
 
-def test_a_new_target_gets_no_request_before_its_first_passed_check_and_one_is_enough(balancers, place, states):
+@pytest.mark.parametrize("running", [False, True])
+def test_a_new_target_gets_no_request_before_its_first_passed_check_and_one_is_enough(
+    balancers, place, states, running
+):
     app = place.app()
     app.check_status = 503
+    if running:
+        apply(balancers, place.load_balancer(check={"unhealthy_threshold": 10, "interval": 30}))
     apply(balancers, place.load_balancer([target(app)], check={"unhealthy_threshold": 10, "interval": 30}))
     eventually(lambda: app.checks >= 2)
     assert states() == {"i-2": "initial"}
@@ -54,7 +61,8 @@ def test_a_target_added_later_waits_for_its_check_without_a_reload(balancers, pl
     pids = balancers.pids()
     second.check_status = 500
     apply(balancers, place.load_balancer([target(first), target(second)]))
-    eventually(lambda: states() == {"i-2": "healthy", "i-3": "unhealthy"})
+    while states() != {"i-2": "healthy", "i-3": "unhealthy"}:
+        assert get(place).text == first.address
     assert {get(place).text for _ in range(6)} == {first.address}
     assert balancers.health(GROUP)["i-3", second.port] == TargetHealth(
         "unhealthy", "Target.ResponseCodeMismatch", "Health checks failed with these codes: [500]"
@@ -151,16 +159,14 @@ def test_a_target_that_comes_back_while_it_drains_is_checked_anew(balancers, pla
     eventually(lambda: states() == {"i-2": "healthy"})
 
 
-def test_a_request_that_a_dying_target_had_begun_gets_502_and_is_sent_to_no_other(balancers, place, states):
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_that_a_dying_target_had_begun_gets_502_and_is_sent_to_no_other(balancers, place, states, method):
     apps = [place.app(), place.app()]
     apply(balancers, place.load_balancer([target(app) for app in apps]))
     eventually(lambda: set(states().values()) == {"healthy"})
+    url = f"http://{place.address}:{place.port}/slow"
     answers = []
-    slow = threading.Thread(
-        target=lambda: answers.append(
-            httpx.post(f"http://{place.address}:{place.port}/slow", content=b"x", timeout=20, trust_env=False)
-        )
-    )
+    slow = threading.Thread(target=lambda: answers.append(httpx.request(method, url, timeout=20, trust_env=False)))
     slow.start()
     eventually(lambda: any(app.entered.is_set() for app in apps))
     for app in apps:
@@ -193,15 +199,17 @@ def test_a_reload_keeps_health_and_idle_connections(balancers, place, states):
     load_balancer = place.load_balancer([target(app), target(sick)], check=check)
     apply(balancers, load_balancer)
     eventually(lambda: states() == {"i-2": "healthy", "i-3": "unhealthy"}, 30)
-    with httpx.Client(base_url=f"http://{place.address}:{place.port}", trust_env=False) as client:
-        client.get("/")
-        before = balancers.pids()[BALANCER]
-        apply(
-            balancers,
-            replace(place.load_balancer([target(app), target(sick), target(new)], check=check), idle_timeout=61),
-        )
+    client = http.client.HTTPConnection(place.address, place.port)
+    with contextlib.closing(client):
+        client.request("GET", "/")
+        client.getresponse().read()
+        before, connection = balancers.pids()[BALANCER], client.sock
+        changed = place.load_balancer([target(app), target(sick), target(new)], check=check)
+        apply(balancers, replace(changed, idle_timeout=61))
         assert balancers.pids()[BALANCER][0] not in before
-        assert client.get("/").status_code == 200
+        client.request("GET", "/")
+        assert client.sock is connection
+        assert client.getresponse().status == 200
     assert states() == {"i-2": "healthy", "i-3": "unhealthy", "i-4": "initial"}
     assert {get(place).text for _ in range(10)} == {app.address}
     eventually(lambda: states()["i-4"] == "unhealthy", 30)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from homeport.errors import HomeportError
 from homeport.region.balancer.config import render
 from homeport.region.balancer.model import Condition, FixedResponse, Forward, Redirect, Rule
-from homeport.region.balancer.quoting import url_text, wildcard_regex
+from homeport.region.balancer.quoting import quoted, url_text, wildcard_regex
 from homeport.region.balancer.supervisor import folder_name
 from homeport.region.clock import Clock
 
@@ -153,6 +153,19 @@ def test_wildcards_match_as_aws_describes_them(pattern, value):
 
 def test_a_backslash_takes_the_meaning_off_a_wildcard_where_aws_says_so():
     assert wildcard_regex("a\\*b\\", escapes=True) == "a\\x2ab\\x5c"
+
+
+@given(value=text)
+def test_what_is_quoted_is_one_word(value):
+    try:
+        word = quoted(value)
+    except HomeportError:
+        assert re.search(r"[\x00-\x1f\x7f]", value)
+        return
+    # What HAProxy reads: quotes join, and outside of them a backslash protects the next character.
+    read = re.sub(r"'([^']*)'|\\(.)", lambda part: part[1] if part[1] is not None else part[2], word)
+    assert read == value
+    assert re.fullmatch(r"(?:'[^']*'|\\.)+", word)
 
 
 @given(value=st.text(max_size=40))
