@@ -13,6 +13,10 @@ resource "aws_autoscaling_group" "this" {
   default_instance_warmup   = var.instance_warmup
   force_delete              = var.force_delete
 
+  # The provider waits for the desired capacity of its last read. After a lower max_size that number
+  # can never be reached, and the apply would stand for ten minutes and fail.
+  wait_for_capacity_timeout = "0"
+
   # The capacity alarm reads these; they cost nothing.
   metrics_granularity = "1Minute"
   enabled_metrics = [
