@@ -74,6 +74,13 @@ def ec2_response(machines: Machines) -> type[EC2Response]:
             }
             return ActionResult({"LaunchTemplate": created})
 
+        def create_launch_template_version(self) -> ActionResult:
+            """Keep user-data as a first version does: moto cannot launch from it otherwise."""
+            data = self._get_param("LaunchTemplateData", {})
+            if data.get("UserData"):
+                data["UserData"] = parse_user_data(data["UserData"])
+            return super().create_launch_template_version()
+
         def _instances(self) -> list[Instance]:
             return list(self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds", [])))
 

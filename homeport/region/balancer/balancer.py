@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,13 +16,13 @@ from homeport.region.addresses import ensure_free
 from homeport.region.balancer import process as haproxy
 from homeport.region.balancer import targets
 from homeport.region.balancer.config import CONFIG_FILE, STATE_FILE, Rendered, render
-from homeport.region.balancer.health import Phase, is_up, passed, target_health
-from homeport.region.balancer.model import LoadBalancer, TargetHealth
+from homeport.region.balancer.health import Phase
+from homeport.region.balancer.model import LoadBalancer
 from homeport.region.balancer.process import Process
-from homeport.region.balancer.runtime import Row, RuntimeRefusedError
+from homeport.region.balancer.registrations import Changes, Health, Registrations
+from homeport.region.balancer.runtime import Runtime, RuntimeRefusedError
 from homeport.region.balancer.server_state import server_state
-from homeport.region.balancer.servers import Server
-from homeport.region.balancer.statistics import Statistics, idle, sessions, unread
+from homeport.region.balancer.statistics import Statistics, idle, sessions
 from homeport.region.clock import Clock
 from homeport.region.state import explained, write_atomically
 
@@ -44,21 +43,6 @@ class Records(Protocol):
 
     def forget(self, kind: str, entry_id: str) -> None:
         """Remove an entry; unknown ones are ignored."""
-
-
-@dataclass
-class Registration:
-    """What is known of one server; ``row`` is its last line of ``show stat`` in the checked backend."""
-
-    server: Server
-    phase: Phase
-    row: Row | None = None
-    in_flight: int = 0
-
-    @property
-    def health(self) -> TargetHealth:
-        """Return what the API says of it."""
-        return target_health(self.phase, self.row)
 
 
 class Balancer:
@@ -89,9 +73,9 @@ class Balancer:
         self._running: Rendered | None = None
         self._process: Process | None = None
         self._replaced: list[Process] = []
-        self._registrations: dict[str, Registration] = {}
+        self._registrations = Registrations()
         self._statistics = Statistics()
-        self._health: dict[str, dict[tuple[str, int], TargetHealth]] = {}
+        self._health: Health = {}
         self._announced = self._health
         self._deaths = 0
         self._started_at = 0.0
@@ -108,34 +92,26 @@ class Balancer:
                 return
             if not load_balancer.listeners:
                 self._stop_all()
-                self._registrations.clear()
-                self._publish()
+                self._registrations = Registrations()
+                self._health = {}
                 self._wanted, self._rendered = load_balancer, None
                 return
             rendered = render(load_balancer, self._clock)
             self._check_ports(load_balancer)
             self._bring_to(rendered)
             self._wanted = load_balancer
-            self._publish()
+            self._health = self._registrations.health()
         self.wake()
 
-    def health(self) -> dict[str, dict[tuple[str, int], TargetHealth]]:
+    def health(self) -> Health:
         """Return the targets' health by target group ARN, as last seen; never waits."""
         return self._health
 
     def in_flight(self, group_arn: str, target_id: str, port: int) -> int:
         """Return how many requests run on a target now, those in replaced processes included."""
         with self._lock:
-            known = [
-                one
-                for one in self._registrations.values()
-                if (one.server.group_arn, one.server.target.target_id, one.server.target.port)
-                == (group_arn, target_id, port)
-            ]
-            if not known:
-                return 0
             self._look()
-            return sum(one.in_flight for one in known)
+            return self._registrations.in_flight(group_arn, target_id, port)
 
     def counters(self) -> dict[str, Counter[str]]:
         """Return HAProxy's counters since the balancer began, by frontend (``port-80``) and target group ARN."""
@@ -185,62 +161,32 @@ class Balancer:
                     raise HomeportError(message, next_step=error.next_step) from error
 
     def _bring_to(self, rendered: Rendered) -> None:
-        before = {key: Registration(one.server, one.phase, one.row) for key, one in self._registrations.items()}
+        before = self._registrations.copy()
         try:
-            returned = self._register(rendered)
+            changes = self._registrations.bring_in_line(rendered.servers)
             if self._process is None or self._process.ended():
                 self._restart(rendered)
-            elif returned or self._needs_reload(rendered):
+            elif changes.returned or self._needs_reload(rendered):
                 self._reload(rendered)
             else:
-                self._change_targets(rendered, before)
+                self._change_targets(self._process.runtime, changes, rendered)
         except (HomeportError, OSError):
             self._registrations = before
             raise
         self._rendered = rendered
 
-    def _register(self, rendered: Rendered) -> bool:
-        """Bring the registrations in line; return whether a target came back while it still drained."""
-        returned = False
-        wanted = {server.key: server for server in rendered.servers}
-        for key, server in wanted.items():
-            known = self._registrations.get(key)
-            if known is None:
-                phase = Phase.DRAINING if server.target.draining else Phase.NEW
-                self._registrations[key] = Registration(server, phase)
-                continue
-            known.server = server
-            if server.target.draining:
-                known.phase = Phase.DRAINING
-            elif known.phase in (Phase.DRAINING, Phase.REMOVED):
-                # Its old check results must not count: a fresh server, by a reload.
-                known.phase, known.row, returned = Phase.NEW, None, True
-        for key, known in self._registrations.items():
-            if key not in wanted:
-                known.phase = Phase.REMOVED
-        return returned
-
     def _needs_reload(self, rendered: Rendered) -> bool:
         running = self._running
         return running is None or (running.skeleton, running.files) != (rendered.skeleton, rendered.files)
 
-    def _change_targets(self, rendered: Rendered, before: Mapping[str, Registration]) -> None:
-        assert self._process is not None  # noqa: S101 - for the type checker
-        runtime = self._process.runtime
+    def _change_targets(self, runtime: Runtime, changes: Changes, rendered: Rendered) -> None:
         try:
-            for key, known in self._registrations.items():
-                old = before.get(key)
-                if old is None:
-                    targets.add(runtime, known.server)
-                elif known.phase != old.phase and known.phase in (Phase.DRAINING, Phase.REMOVED):
-                    targets.take_out(runtime, known.server)
-                    if known.phase is Phase.REMOVED:
-                        targets.cut(runtime, known.server)
+            targets.change(runtime, changes)
         except RuntimeRefusedError as error:
             _log.warning("load balancer %s: %s; reloading instead", self.name, error)
             self._reload(rendered)
             return
-        self._write(rendered)
+        write_atomically(self._folder / CONFIG_FILE, rendered.text, 0o600)
         self._running = rendered
 
     def _reload(self, rendered: Rendered) -> None:
@@ -270,9 +216,7 @@ class Balancer:
         self._started_at = time.monotonic()
         self._records.record("balancer", self._folder.name, process.pid, rendered.address)
         # A new process knows nothing of the servers that were on their way out.
-        gone = [key for key, known in self._registrations.items() if known.phase is Phase.REMOVED]
-        for key in gone:
-            del self._registrations[key]
+        self._registrations.forget_removed()
         self._look()
 
     def _prepare(self, rendered: Rendered) -> None:
@@ -281,7 +225,7 @@ class Balancer:
         with explained(self._folder):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._write_files(rendered)
-            write_atomically(self._folder / STATE_FILE, self._state(rendered), 0o600)
+            write_atomically(self._folder / STATE_FILE, server_state(rendered.servers, self._registrations), 0o600)
             write_atomically(self._folder / candidate, rendered.text, 0o600)
             try:
                 haproxy.check(self._folder, self.name, candidate)
@@ -291,20 +235,11 @@ class Balancer:
                 raise
             (self._folder / candidate).replace(self._folder / CONFIG_FILE)
 
-    def _write(self, rendered: Rendered) -> None:
-        write_atomically(self._folder / CONFIG_FILE, rendered.text, 0o600)
-
     def _write_files(self, rendered: Rendered) -> None:
         for name, content in rendered.files.items():
             path = self._folder / name
             path.touch(mode=0o600)
             path.write_bytes(content)
-
-    def _state(self, rendered: Rendered) -> str:
-        def known(server: Server) -> Registration:
-            return self._registrations[server.key]
-
-        return server_state(rendered.servers, lambda one: known(one).phase, lambda one: known(one).row)
 
     def _replaced_id(self, process: Process) -> str:
         return f"{self._folder.name}.{process.pid}"
@@ -329,26 +264,22 @@ class Balancer:
                 rows = self._process.runtime.rows()
                 self._statistics.add(self._process.pid, rows, groups)
                 running += sessions(rows)
-                for row in rows:
-                    known = self._registrations.get(f"{row['pxname']}/{row['svname']}")
-                    if known is not None and not unread(row, known.row):
-                        known.row = row
+                self._registrations.read(rows)
+        unknown = 0
         for old in list(self._replaced):
             if old.ended():
                 self._forget(old)
                 continue
             old_rows = old.remaining_rows()
             if old_rows is None:
-                # It cannot be asked. Too long a drain harms less than a cut request.
-                running.update(self._registrations.keys())
+                unknown += 1
                 continue
             self._statistics.add(old.pid, old_rows, groups)
             running += sessions(old_rows)
             if idle(old_rows):
                 old.let_go()
-        for key, known in self._registrations.items():
-            known.in_flight = running[key]
-        self._publish()
+        self._registrations.set_in_flight(running, unknown=unknown)
+        self._health = self._registrations.health()
 
     def _forget(self, old: Process) -> None:
         old.release()
@@ -356,29 +287,21 @@ class Balancer:
         self._statistics.forget(old.pid)
         self._records.forget("balancer", self._replaced_id(old))
 
-    def _publish(self) -> None:
-        found: dict[str, dict[tuple[str, int], TargetHealth]] = {}
-        for known in self._registrations.values():
-            if known.phase is not Phase.REMOVED:
-                target = known.server.target
-                found.setdefault(known.server.group_arn, {})[target.target_id, target.port] = known.health
-        self._health = found
-
     def _advance(self) -> None:
         """Give new targets with a verdict to HAProxy, and remove what has no connection left."""
         if self._process is None or self._process.ended():
             return
         runtime = self._process.runtime
-        for key, known in list(self._registrations.items()):
-            if known.phase is Phase.NEW and known.row is not None:
-                if is_up(known.row) and passed(known.row):
-                    targets.put_in(runtime, known.server)
-                    known.phase = Phase.SERVING
-                elif known.row["status"].startswith("DOWN"):
-                    targets.leave_to_checks(runtime, known.server)
-                    known.phase = Phase.SERVING
-            elif known.phase is Phase.REMOVED and targets.deleted(runtime, known.server):
-                del self._registrations[key]
+        for one in self._registrations.passed_first():
+            targets.put_in(runtime, one.server)
+            one.phase = Phase.SERVING
+        for one in self._registrations.failed_first():
+            targets.leave_to_checks(runtime, one.server)
+            one.phase = Phase.SERVING
+        for one in self._registrations.removed():
+            if targets.deleted(runtime, one.server):
+                self._registrations.forget(one)
+        self._health = self._registrations.health()
 
     # The watching thread.
 
@@ -416,7 +339,7 @@ class Balancer:
     def _wait(self) -> None:
         with self._lock:
             process = self._process
-            waiting = any(known.phase in (Phase.NEW, Phase.REMOVED) for known in self._registrations.values())
+            waiting = self._registrations.waiting()
             handle = process.handle if process is not None and not process.ended() else None
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_read, selectors.EVENT_READ)

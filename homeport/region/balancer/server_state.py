@@ -3,10 +3,8 @@
 Without it every server would begin as working, and get requests before its first check.
 """
 
-from collections.abc import Callable
-
 from homeport.region.balancer.health import Phase, is_up
-from homeport.region.balancer.runtime import Row
+from homeport.region.balancer.registrations import Registrations
 from homeport.region.balancer.servers import WEIGHT, Server
 
 _HEADER = (
@@ -19,13 +17,11 @@ _STOPPED, _RUNNING = 0, 2
 _READY, _MAINTENANCE, _DRAIN = 0, 1, 8
 
 
-def server_state(
-    servers: tuple[Server, ...], phase: Callable[[Server], Phase], row: Callable[[Server], Row | None]
-) -> str:
+def server_state(servers: tuple[Server, ...], known: Registrations) -> str:
     """Return the file's text from what was last seen of each server."""
     lines = []
     for server in servers:
-        now, seen = phase(server), row(server)
+        now, seen = known.phase(server), known.row(server)
         down = now is Phase.SERVING and seen is not None and not is_up(seen)
         checked = _DRAIN if now is Phase.NEW else _READY if now is Phase.SERVING else _MAINTENANCE
         unchecked = _READY if now is Phase.SERVING else _MAINTENANCE

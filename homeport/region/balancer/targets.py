@@ -1,7 +1,19 @@
 """Changes a running HAProxy's servers over its stats socket; every call raises ``RuntimeRefusedError``."""
 
+from homeport.region.balancer.registrations import Changes
 from homeport.region.balancer.runtime import Commands
 from homeport.region.balancer.servers import Server
+
+
+def change(runtime: Commands, changes: Changes) -> None:
+    """Tell a running HAProxy of targets that came and went."""
+    for server in changes.added:
+        add(runtime, server)
+    for server in changes.drained:
+        take_out(runtime, server)
+    for server in changes.removed:
+        take_out(runtime, server)
+        cut(runtime, server)
 
 
 def add(runtime: Commands, server: Server) -> None:
