@@ -98,7 +98,7 @@ class Registrations:
 
     def failed_first(self) -> list[Registration]:
         """Return the new targets that failed as often as the unhealthy threshold says."""
-        return [one for one in self._in(Phase.NEW) if one.row is not None and not is_up(one.row)]
+        return [one for one in self._in(Phase.NEW) if one.row is not None and one.row["status"].startswith("DOWN")]
 
     def removed(self) -> list[Registration]:
         """Return what HAProxy must still let go of."""
