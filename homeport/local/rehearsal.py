@@ -1,7 +1,9 @@
 """The environment ``local``: a region on this machine with the platform applied to it, and its end."""
 
+import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -134,15 +136,16 @@ def wait_until_healthy(state: StateFolder) -> None:
 
 def next_commands(report: dict[str, Any]) -> list[str]:
     """Return commands worth typing after ``up``."""
+    homeport = "homeport" if shutil.which("homeport") else os.path.relpath(sys.argv[0])
     balance = report["services"].get("balance")
     first = [f"curl {balance['url']}/users/alice/balance"] if balance and balance["url"] else []
     instance = next((i for s in report["services"].values() for i in s["instances"]), None)
-    kill = [f"kill -9 -- -{instance['pid']}    # and watch homeport status replace it"] if instance else []
+    kill = [f"kill -9 -- -{instance['pid']}    # and watch the group replace it"] if instance else []
     return [
         *first,
-        "homeport status",
+        f"{homeport} status",
         *kill,
-        'eval "$(homeport region env)" && terraform -chdir=terraform/platform plan',
+        f'eval "$({homeport} region env)" && terraform -chdir=terraform/platform plan',
         "aws autoscaling describe-scaling-activities --max-items 5",
         "make down",
     ]
