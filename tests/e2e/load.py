@@ -4,6 +4,7 @@ import http.client
 import threading
 import time
 from collections import Counter
+from typing import Self
 from urllib.parse import urlsplit
 
 
@@ -22,7 +23,7 @@ class Load:
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(i / rate,), daemon=True) for i in range(threads)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -171,12 +172,12 @@ def test_region_logs_hold_no_traceback_and_no_secret(whole_fleet):
 def test_instances_run_unprivileged_and_without_the_administrator_s_keys(whole_fleet):
     secret = access.read_keys(whole_fleet.state).secret_access_key
     for instance in whole_fleet.status()["instances"]:
-        with open(f"/proc/{instance['pid']}/environ") as stream:
-            environment = stream.read()
+        process = Path("/proc") / str(instance["pid"])
+        environment = (process / "environ").read_text()
         assert secret not in environment
         assert "AWS_SECRET_ACCESS_KEY" not in environment
         if os.geteuid() == 0:
-            assert os.stat(f"/proc/{instance['pid']}").st_uid != 0
+            assert process.stat().st_uid != 0
     assert (whole_fleet.state.credentials.stat().st_mode & 0o777) == 0o600
 
 
@@ -249,7 +250,7 @@ def test_zz_destroy_leaves_nothing_live(whole_fleet):
     default_vpc = {v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"] if v["IsDefault"]}
     assert {v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"]} == default_vpc
     assert [n for n in ec2.describe_network_interfaces()["NetworkInterfaces"] if n["VpcId"] not in default_vpc] == []
-    assert [v for v in ec2.describe_volumes()["Volumes"]] == []
+    assert ec2.describe_volumes()["Volumes"] == []
     assert ec2.describe_launch_templates()["LaunchTemplates"] == []
     assert [r["RoleName"] for r in iam.list_roles()["Roles"] if "homeport" in r["RoleName"]] == []
     assert whole_fleet.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
