@@ -81,7 +81,8 @@ class Fleet:
 
     def shell(self, script: str, **options: Any) -> Any:
         """Run a script as a user would, after eval of the region's settings."""
-        prefix = f'set -eu; eval "$({HOMEPORT} region env --state {self.state.root})"\n'
+        # The user's own aws comes first; the lock brings one for machines that have none.
+        prefix = f'set -eu; PATH="$PATH:{HOMEPORT.parent}"; eval "$({HOMEPORT} region env --state {self.state.root})"\n'
         return run("bash", "-c", prefix + script, **options)
 
     def terraform(self, *arguments: str, **options: Any) -> Any:
