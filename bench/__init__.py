@@ -1,0 +1,1 @@
+"""Measures what the README reports: ``python -m bench --help``."""
