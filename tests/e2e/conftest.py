@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from homeport.region import access, processes
 from homeport.region.state import StateFolder
+from tests.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMEPORT = ROOT / ".venv" / "bin" / "homeport"
@@ -34,14 +34,7 @@ def run(*arguments: str, check: bool = True, env: dict[str, str] | None = None, 
 
 def wait(what: str, condition: Callable[[], Any], deadline: float = 30) -> Any:
     """Poll until the condition holds and return its value; fail with its last value."""
-    end = time.monotonic() + deadline
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            pytest.fail(f"after {deadline} s still not: {what} (last: {value!r})", pytrace=False)
-        time.sleep(0.1)
+    return eventually(condition, deadline, what)
 
 
 def free_port() -> int:

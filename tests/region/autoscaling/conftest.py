@@ -4,7 +4,6 @@ import base64
 import shutil
 import socket
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from homeport.images.register import register_image
 from homeport.region import access, daemon
 from homeport.region.journal import Journal
 from homeport.region.state import StateFolder
+from tests.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 SPEED = 20.0
@@ -100,12 +100,8 @@ class Account:
         return found["State"]["Name"]
 
     @staticmethod
-    def wait(what, condition, deadline=30):
-        end = time.monotonic() + deadline
-        while not (value := condition()):
-            assert time.monotonic() < end, f"still not: {what}"
-            time.sleep(0.05)
-        return value
+    def wait(what, condition):
+        return eventually(condition, 30, what)
 
 
 @pytest.fixture(scope="session")

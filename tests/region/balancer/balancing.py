@@ -3,7 +3,6 @@
 import random
 import socket
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from homeport.region.balancer.model import (
@@ -18,15 +17,6 @@ from homeport.region.balancer.model import (
 
 GROUP = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/balance/6d0ecf831eec9f09"
 BALANCER = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/main/50dc6c495c0c9188"
-
-
-def eventually(look, seconds=15.0):
-    """Return the first true answer of ``look``; fail with the last one after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not (answer := look()):
-        assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
-        time.sleep(0.02)
-    return answer
 
 
 class App:

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from balancing import BALANCER, GROUP, eventually, target
+from balancing import BALANCER, GROUP, target
 
 from homeport.region import processes
 from homeport.region.balancer.model import Condition, FixedResponse, Redirect, Rule, TargetHealth
+from tests.polling import eventually
 
 
 def get(place, path="/", **arguments):

@@ -7,7 +7,7 @@ import socket
 import boto3
 import httpx
 import pytest
-from balancing import App, eventually
+from balancing import App
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.core.base_backend import BackendDict
@@ -17,6 +17,7 @@ from homeport.region.api.server import ApiServer
 from homeport.region.balancer.registry import Registry
 from homeport.region.balancing import Balancing, Targets
 from homeport.region.clock import Clock
+from tests.polling import eventually
 
 REGION = "eu-central-1"
 

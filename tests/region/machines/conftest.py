@@ -2,7 +2,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,17 +45,6 @@ def fill() -> Callable[[Path], None]:
         (folder / "ballast").write_bytes(b"x" * (facts.f_bavail * facts.f_frsize))
 
     return write
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    def wait(condition: Callable[[], object], seconds: float = 20.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
-            time.sleep(0.02)
-
-    return wait
 
 
 @pytest.fixture

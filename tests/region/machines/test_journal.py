@@ -8,7 +8,7 @@ from homeport.region import processes
 from homeport.region.journal import Entry, Journal, sweep
 from homeport.region.state import Run
 
-SLEEP = "import time; print('ready'); time.sleep(60)"
+SLEEP = "import signal; print('ready'); signal.pause()"
 
 
 def run_of(process, **changes):
@@ -105,9 +105,9 @@ def test_a_sweep_spares_the_region_that_runs_it(state):
 
 def test_a_marked_process_in_a_foreign_session_is_stopped_alone(state, start):
     code = (
-        "import subprocess, sys, time\n"
+        "import signal, subprocess, sys\n"
         f"p = subprocess.Popen(['sleep', '60'], env={{'{processes.STATE_MARK}': {str(state.root)!r}}})\n"
-        "print(p.pid, flush=True); time.sleep(60)"
+        "print(p.pid, flush=True); signal.pause()"
     )
     shell = start(code)
     swept = sweep(state).swept

@@ -23,6 +23,7 @@ from homeport.region.instances.driver import Driver, MachineSpec
 from homeport.region.instances.process import KEPT_FOLDERS, OPEN_FILES, ProcessDriver
 from homeport.region.journal import Entry, Journal, sweep
 from homeport.region.state import StateFolder
+from tests.polling import eventually
 
 IMAGE = "ami-0000000000000001"
 SERVICE = """
@@ -37,7 +38,7 @@ if mode == "deaf":
 if mode == "drain":
     signal.signal(signal.SIGTERM, lambda *_: (print("drained", flush=True), sys.exit(0)))
 if mode == "workers":
-    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"], process_group=0)
+    worker = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], process_group=0)
     print(f"worker {worker.pid}", flush=True)
 if mode == "write":
     open(os.path.join(os.environ["TMPDIR"], "file"), "w").write("x")
@@ -47,7 +48,8 @@ if mode == "write":
         except OSError as error:
             print(path, error.strerror, flush=True)
 print("ready", flush=True)
-time.sleep(120)
+while True:
+    signal.pause()
 """
 
 
@@ -118,7 +120,7 @@ def test_it_is_a_driver(driver):
     assert checked.name == "process"
 
 
-def test_a_machine_leads_a_session_and_stands_in_the_journal(machine, driver, state, eventually):
+def test_a_machine_leads_a_session_and_stands_in_the_journal(machine, driver, state):
     launched = machine.launch()
     stat = processes.read_stat(launched.pid)
     assert (stat.group, stat.session) == (launched.pid, launched.pid)
@@ -136,7 +138,7 @@ def test_a_machine_leads_a_session_and_stands_in_the_journal(machine, driver, st
     assert re.search(rf"Max open files +{min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])} ", limits)
 
 
-def test_the_environment_is_image_then_user_data_then_region(driver, machine, monkeypatch, eventually):
+def test_the_environment_is_image_then_user_data_then_region(driver, machine, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_EC2_METADATA_DISABLED", "AWS_PROFILE", "SECRET", "PYTHONPATH"):
         monkeypatch.setenv(name, "inherited")
     given = user_data(
@@ -161,7 +163,7 @@ def test_the_environment_is_image_then_user_data_then_region(driver, machine, mo
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs machines as another user")
-def test_a_machine_of_root_is_nobody_and_writes_in_its_own_folder_alone(machine, driver, state, eventually):
+def test_a_machine_of_root_is_nobody_and_writes_in_its_own_folder_alone(machine, driver, state):
     machine.launch("write")
     eventually(machine.has("ready"))
     report = machine.report()
@@ -173,7 +175,7 @@ def test_a_machine_of_root_is_nobody_and_writes_in_its_own_folder_alone(machine,
     assert not (state.instances / "i-1" / "tmp").exists()
 
 
-def test_stopping_lets_the_machine_drain_and_tells_nobody(machine, driver, state, eventually):
+def test_stopping_lets_the_machine_drain_and_tells_nobody(machine, driver, state):
     exits = []
     driver.on_exit(exits.append)
     machine.launch("drain")
@@ -187,7 +189,7 @@ def test_stopping_lets_the_machine_drain_and_tells_nobody(machine, driver, state
     assert exits == []
 
 
-def test_a_deaf_machine_is_killed(machine, driver, eventually):
+def test_a_deaf_machine_is_killed(machine, driver):
     launched = machine.launch("deaf")
     eventually(machine.has("ready"))
     driver.stop("i-1", grace=0.1)
@@ -195,7 +197,7 @@ def test_a_deaf_machine_is_killed(machine, driver, eventually):
     assert "had not ended after 0.1 seconds" in machine.lines()[-1]
 
 
-def test_workers_die_with_their_leader_and_the_end_is_told_once(machine, driver, eventually):
+def test_workers_die_with_their_leader_and_the_end_is_told_once(machine, driver):
     seen = []
     told = threading.Event()
     driver.on_exit(lambda instance_id: (seen.append((instance_id, driver.describe(instance_id))), told.set()))
@@ -214,14 +216,14 @@ def test_workers_die_with_their_leader_and_the_end_is_told_once(machine, driver,
     assert driver.describe("i-1") is None
 
 
-def test_the_exit_code_and_the_last_lines_are_kept(machine, driver, eventually):
+def test_the_exit_code_and_the_last_lines_are_kept(machine, driver):
     machine.launch("exit")
     eventually(lambda: not driver.describe("i-1").running)
     assert driver.describe("i-1").exit_reason == "exit code 3"
     assert machine.report()["environment"]["MODE"] == "exit"
 
 
-def test_a_machine_is_launched_again_after_it_ended_or_was_stopped(machine, driver, eventually):
+def test_a_machine_is_launched_again_after_it_ended_or_was_stopped(machine, driver):
     machine.launch("exit")
     eventually(lambda: not driver.describe("i-1").running)
     machine.launch()
@@ -269,7 +271,7 @@ sys.stdin.read()
 """
 
 
-def test_machines_of_a_killed_region_are_taken_over(machine, driver, state, network, eventually):
+def test_machines_of_a_killed_region_are_taken_over(machine, driver, state, network):
     command = [sys.executable, "-c", ADOPTABLE, str(state.root), str(network), IMAGE, user_data(MODE="workers")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         pids = [int(first.stdout.readline()) for _ in range(2)]
@@ -314,7 +316,7 @@ def test_only_the_newest_folders_of_ended_machines_stay(machine, driver, state):
     assert "i-old-0" not in names
 
 
-def test_a_machine_holds_nothing_of_the_region_open(machine, driver, eventually):
+def test_a_machine_holds_nothing_of_the_region_open(machine, driver):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         launched = machine.launch()
         eventually(machine.has("ready"))
@@ -324,7 +326,7 @@ def test_a_machine_holds_nothing_of_the_region_open(machine, driver, eventually)
         assert len(held) == 3
 
 
-def test_with_a_full_disk_nothing_is_launched_and_what_runs_is_still_looked_after(full_disk, fill, network, eventually):
+def test_with_a_full_disk_nothing_is_launched_and_what_runs_is_still_looked_after(full_disk, fill, network):
     state = StateFolder(full_disk)
     state.create()
     make_image(state)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from homeport.region import processes
+from tests.polling import eventually
 
-SLEEP = "import time; print('ready'); time.sleep(60)"
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready'); time.sleep(60)"
+SLEEP = "import signal; print('ready'); signal.pause()"
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready'); signal.pause()"
 # The worker leaves the leader's process group, but not its session.
 WITH_WORKER = """
 import os, signal, sys, time
@@ -18,8 +19,8 @@ if worker == 0:
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print(os.getpid())
-    time.sleep(60)
-time.sleep(60)
+    signal.pause()
+signal.pause()
 """
 
 
@@ -33,7 +34,7 @@ def test_a_process_is_alive_until_it_ends(start):
     assert not processes.alive(process.pid, started)
 
 
-def test_a_zombie_counts_as_ended(start, eventually):
+def test_a_zombie_counts_as_ended(start):
     process = start(SLEEP)
     started = processes.start_time(process.pid)
     os.kill(process.pid, signal.SIGKILL)
@@ -51,13 +52,13 @@ def test_another_process_under_the_same_pid_is_a_stranger(start):
 
 
 def test_a_name_with_parentheses_is_read(start):
-    process = start("open('/proc/self/comm', 'w').write('a) R (b'); import time; print('ready'); time.sleep(60)")
+    process = start("open('/proc/self/comm', 'w').write('a) R (b'); import signal; print('ready'); signal.pause()")
     stat = processes.read_stat(process.pid)
     assert (stat.session, stat.group) == (process.pid, process.pid)
 
 
 def test_stopping_asks_first(start):
-    process = start("import signal, sys, time; signal.signal(15, lambda *_: sys.exit(7)); print(1); time.sleep(60)")
+    process = start("import signal, sys; signal.signal(15, lambda *_: sys.exit(7)); print(1); signal.pause()")
     assert processes.stop_group(process.pid, 20)
     assert process.wait() == 7
 
@@ -86,7 +87,7 @@ unblock = lambda: signal.pthread_sigmask(signal.SIG_SETMASK, [])
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 child = subprocess.Popen(["sleep", "60"], preexec_fn=unblock)
 print(child.pid, flush=True)
-time.sleep(60)
+signal.pause()
 """
 
 
@@ -154,7 +155,7 @@ def test_the_watcher_tells_how_a_child_ended_and_reaps_it(start, watcher, code, 
 def test_the_watcher_sees_processes_that_are_no_children(start, watcher):
     exits = Exits()
     shell = start(
-        "import subprocess, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
+        "import signal, subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); signal.pause()"
     )
     child = int(shell.ready)
     watcher.watch(child, exits)
@@ -169,11 +170,11 @@ def test_a_failing_callback_does_not_end_the_watching(start, watcher):
 
     exits = Exits()
     watcher.watch(start("print(1)").pid, fail)
-    watcher.watch(start("import time; print(1); time.sleep(0.2)").pid, exits)
+    watcher.watch(start("print(1, flush=True)").pid, exits)
     assert exits.event.wait(20)
 
 
-def test_watching_many_leaves_no_descriptor_open(watcher, eventually):
+def test_watching_many_leaves_no_descriptor_open(watcher):
     exits = Exits()
     before = len(list(Path("/proc/self/fd").iterdir()))
     pids = []
@@ -191,3 +192,11 @@ def test_watching_what_is_gone_is_an_error(watcher):
     process.wait()
     with pytest.raises(ProcessLookupError):
         watcher.watch(process.pid, lambda pid, reason: None)
+
+
+def test_a_suspended_process_still_ends_by_itself(start):
+    process = start(
+        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print(); signal.pause()"
+    )
+    os.kill(process.pid, signal.SIGSTOP)
+    assert processes.stop_group(process.pid, 20)
