@@ -15,7 +15,8 @@ from homeport.errors import HomeportError
 NAME = re.compile(r"[a-z][a-z0-9-]{1,19}")
 """Target group names take 32 characters, the environment and a suffix among them."""
 
-Port = Annotated[int, msgspec.Meta(ge=1024, le=65535)]
+Port = Annotated[int, msgspec.Meta(ge=8001, le=8999)]
+"""Terraform makes the priority of a listener rule from it."""
 Capacity_ = Annotated[int, msgspec.Meta(ge=0, le=100)]
 
 

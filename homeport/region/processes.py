@@ -190,6 +190,8 @@ def _terminate(leader: ProcessStat, grace: float) -> bool:
         with contextlib.suppress(ProcessLookupError):
             if leader.group == leader.pid:
                 os.killpg(leader.group, signal.SIGTERM)
+                # As systemd does: what is suspended could not even begin to end.
+                os.killpg(leader.group, signal.SIGCONT)
             else:
                 signal.pidfd_send_signal(handle, signal.SIGTERM)
         if _wait_ended(handle, grace):

@@ -46,7 +46,7 @@ class Steps:
         try:
             template, data = self._template(group)
             run = self._ec2.run_instances(**_run_request(group, launch, template, data))["Instances"][0]
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, LookupError, ValueError) as error:
             self._give_up(group, launch, error)
             return
         with self._service.lock:
