@@ -16,6 +16,7 @@ from homeport.errors import HomeportError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _ENTRIES = ("api.log", "region.log", "region.json", "credentials", "lock")
+"""The lock comes last: what is left of a removal that was killed is still known as ours by it."""
 _FOLDERS = ("images", "instances", "balancers", "journal", "terraform", "saves")
 
 
@@ -110,10 +111,27 @@ class StateFolder:
         """Held by the region's process as long as it runs; names its pid."""
         return self.root / "lock"
 
+    def check(self) -> None:
+        """Raise ``HomeportError`` for what is no state folder: the names inside would be somebody else's files."""
+        with explained(self.root):
+            if not self.root.exists() or self.lock.exists():
+                return
+            if self.root.is_dir() and not any(self.root.iterdir()):
+                return
+        what = "holds files that are not Homeport's" if self.root.is_dir() else "is not a folder"
+        raise HomeportError(
+            f"{self.root} {what}, so it cannot be a state folder",
+            next_step="name a new or an empty folder: --state, or HOMEPORT_STATE",
+        )
+
     def create(self) -> None:
         """Make the folder and those inside; raise ``HomeportError`` when that cannot be."""
+        self.check()
         with explained(self.root):
-            for folder in (self.root, self.images, self.instances, self.balancers):
+            self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+            # First: by it a folder is known as ours, whenever we are killed.
+            self.lock.touch(mode=0o644)
+            for folder in (self.images, self.instances, self.balancers):
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             for folder in (self.journal, self.terraform, self.saves):
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -158,13 +176,19 @@ class StateFolder:
 
     def remove(self) -> list[Path]:
         """Remove all that regions write here; return what else was found and left in place."""
-        for name in _FOLDERS:
-            remove_tree(self.root / name)
-        for name in _ENTRIES:
-            (self.root / name).unlink(missing_ok=True)
+        self.check()
         if not self.root.is_dir():
             return []
-        left = sorted(self.root.iterdir())
+        with explained(self.root):
+            for name in _FOLDERS:
+                remove_tree(self.root / name)
+            for path in self.root.glob(".*.*"):
+                # What a killed write_atomically left.
+                if path.name.startswith(tuple(f".{name}." for name in _ENTRIES)):
+                    path.unlink(missing_ok=True)
+            for name in _ENTRIES:
+                (self.root / name).unlink(missing_ok=True)
+            left = sorted(self.root.iterdir())
         if not left:
             # A mount point or a folder inside another user's cannot be removed; empty it harms nobody.
             with contextlib.suppress(OSError):
