@@ -1,11 +1,14 @@
 """How tools reach a region: the standard AWS settings, and clients made from them."""
 
+import functools
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
+import botocore.session
+from boto3.session import Session
 from botocore.config import Config
 
 from homeport.errors import HomeportError
@@ -81,7 +84,7 @@ def endpoint(api_port: int) -> str:
 
 def client(service: str, reach: Mapping[str, str]) -> Any:
     """Return a boto3 client that reaches what ``settings`` describes, whatever this process's environment says."""
-    return boto3.client(
+    return _session().client(
         service,
         endpoint_url=reach["AWS_ENDPOINT_URL"],
         aws_access_key_id=reach["AWS_ACCESS_KEY_ID"],
@@ -90,3 +93,11 @@ def client(service: str, reach: Mapping[str, str]) -> Any:
         # The region is on this machine: what fails once fails again.
         config=Config(retries={"total_max_attempts": 2}, proxies={}, max_pool_connections=16),
     )
+
+
+@functools.cache
+def _session() -> Any:
+    # A profile that is named but not there, or a broken file, would fail every client.
+    unread = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+    own = botocore.session.Session(session_vars={"profile": (None, None, None, None), **unread})
+    return Session(botocore_session=own)

@@ -15,6 +15,7 @@ from homeport.region.state import Run, StateFolder
 
 START_SECONDS = 60.0
 """How long a region may take to answer; it takes two or three."""
+_GIVE_UP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,19 @@ def start(state: StateFolder, options: Options) -> Run:
             pass_fds=[write_end],
             start_new_session=True,
             cwd="/",
+            env=_environment(state),
         )
     os.close(write_end)
-    with os.fdopen(read_end) as report:
-        ready, _, _ = select.select([report], [], [], START_SECONDS)
-        said = report.readline() if ready else ""
+    try:
+        with os.fdopen(read_end) as report:
+            ready, _, _ = select.select([report], [], [], START_SECONDS)
+            said = report.readline() if ready else ""
+    except BaseException:
+        # Whoever waited has gone: a region that nobody knows of must not come up later.
+        processes.stop_group(process.pid, _GIVE_UP_SECONDS)
+        raise
+    if not said:
+        processes.stop_group(process.pid, _GIVE_UP_SECONDS)
     if said:
         answer = json.loads(said)
         if "error" in answer:
@@ -68,6 +77,15 @@ def start(state: StateFolder, options: Options) -> Run:
             next_step="homeport region down, then homeport region up",
         )
     return run
+
+
+def _environment(state: StateFolder) -> dict[str, str]:
+    """Return this process's environment without the user's AWS settings, and with the mark that sweeps look for.
+
+    SDKs inside the region would read a profile, and fail when it is not there.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return kept | {processes.STATE_MARK: str(state.root.resolve())}
 
 
 def stop(state: StateFolder) -> Sweep:
