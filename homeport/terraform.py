@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from homeport.errors import HomeportError
-from homeport.region.state import write_atomically
+from homeport.region.state import explained, write_atomically
 
+NEEDED = "1.11"
+"""As terraform/platform/versions.tf says; asked before anything is made."""
 INSTALL = "https://developer.hashicorp.com/terraform/install"
-WORTH_SHOWING = re.compile(
-    r"(: (Modifying|Destroying|Still|Creation|Modifications|Destruction)\b|^Apply|^Destroy)"
-)
+WORTH_SHOWING = re.compile(r"(: (Modifying|Destroying|Still|Creation|Modifications|Destruction)\b|^Apply|^Destroy)")
+END_SECONDS = 60.0
+"""How long an interrupted Terraform may take."""
 MIRROR_PLACES = ("/opt", "/usr/local", "/usr/local/share", "/usr/local/lib", "/usr/share", "/var/lib", "/srv", "~")
 """Where a provider mirror is looked for, at most two folders deep; Terraform itself knows fewer places."""
 
@@ -55,8 +59,11 @@ class Terraform:
         configuration = self.data / "terraform.rc"
         mirror = find_mirror()
         if mirror is None:
-            cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "homeport" / "providers"
-            cache.mkdir(parents=True, exist_ok=True)
+            # os.path's expanduser leaves a user without a home as it is; pathlib's raises.
+            base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+            cache = (Path(base) if Path(base).is_absolute() else self.data) / "homeport" / "providers"
+            with explained(cache):
+                cache.mkdir(parents=True, exist_ok=True)
             text = f'plugin_cache_dir = "{cache}"\n'
         else:
             text = (
@@ -64,7 +71,8 @@ class Terraform:
                 f'  filesystem_mirror {{\n    path    = "{mirror}"\n    include = ["hashicorp/aws"]\n  }}\n'
                 '  direct {\n    exclude = ["hashicorp/aws"]\n  }\n}\n'
             )
-        self.data.mkdir(parents=True, exist_ok=True)
+        with explained(configuration):
+            self.data.mkdir(parents=True, exist_ok=True)
         if not configuration.is_file() or configuration.read_text() != text:
             write_atomically(configuration, text)
         return {"TF_CLI_CONFIG_FILE": str(configuration)}
@@ -95,12 +103,33 @@ class Terraform:
             HomeportError: with the command's last lines, and the command itself to run by hand.
         """
         command = [find_terraform(), *arguments, *([] if "-json" in arguments else ["-no-color"])]
-        self.data.mkdir(parents=True, exist_ok=True)
         log = self.data / f"{arguments[0]}.log"
         last: deque[str] = deque(maxlen=25)
-        with (
-            log.open("w", encoding="utf-8") as record,
-            subprocess.Popen(
+        with explained(log):
+            self.data.mkdir(parents=True, exist_ok=True)
+            record = log.open("w", encoding="utf-8", buffering=1)
+        with record, self._started(command) as process:
+            try:
+                for line in process.stdout or ():
+                    with explained(log):
+                        record.write(line)
+                    last.append(line.rstrip())
+                    if everything or WORTH_SHOWING.search(line):
+                        show(line.rstrip())
+            except BaseException:
+                show("interrupted: Terraform ends what it is doing (Ctrl-C again kills it)")
+                end(process)
+                raise
+        if process.returncode != 0:
+            raise HomeportError(
+                f"terraform {arguments[0]} failed in {self.root} (whole output: {log})",
+                log="\n".join(line for line in last if line.strip(" ╷│╵")),
+                next_step=f'eval "$(homeport region env)", then terraform -chdir={self.root} {arguments[0]}',
+            )
+
+    def _started(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        try:
+            return subprocess.Popen(
                 command,
                 cwd=self.root,
                 env=clean_environment() | dict(self.settings) | self.variables(),
@@ -110,42 +139,84 @@ class Terraform:
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-            ) as process,
-        ):
-            for line in process.stdout or ():
-                record.write(line)
-                last.append(line.rstrip())
-                if everything or WORTH_SHOWING.search(line):
-                    show(line.rstrip())
-        if process.returncode != 0:
-            raise HomeportError(
-                f"terraform {arguments[0]} failed in {self.root} (whole output: {log})",
-                log="\n".join(line for line in last if line.strip(" ╷│╵")),
-                next_step='eval "$(homeport region env)", then terraform '
-                f"-chdir={os.path.relpath(self.root)} {arguments[0]}",
+                # A terminal's Ctrl-C would reach it beside ours, and two make it give up with its state locked.
+                process_group=0,
             )
+        except OSError as error:
+            raise HomeportError(
+                f"cannot run {command[0]}: {error.strerror}", next_step=f"install Terraform again: {INSTALL}"
+            ) from error
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Let Terraform end in its own way, so that it lets go of its state's lock; kill it when it takes too long."""
+    late = threading.Timer(END_SECONDS, _kill, [process])
+    late.start()
+    try:
+        process.send_signal(signal.SIGINT)
+        for _ in process.stdout or ():
+            # With nobody to read it, its output would end it at once.
+            pass
+        process.wait()
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        late.cancel()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        # Its providers are in its group.
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without what would send Terraform or an SDK to a real account."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_"))}
     bundle = os.environ.get("AWS_CA_BUNDLE")
-    return kept | ({"AWS_CA_BUNDLE": bundle} if bundle else {})
+    # A user's profile may name endpoints and roles, and one that cannot be parsed would stop everything.
+    unread = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "CHECKPOINT_DISABLE": "1"}
+    return kept | unread | ({"AWS_CA_BUNDLE": bundle} if bundle else {})
 
 
 def find_terraform() -> str:
     """Return Terraform's path, or raise ``HomeportError`` that says how to get it."""
     found = shutil.which("terraform")
     if found is None:
-        raise HomeportError("terraform is not on PATH", next_step=f"install Terraform 1.11 or newer: {INSTALL}")
+        raise HomeportError("terraform is not on PATH", next_step=f"install Terraform {NEEDED} or newer: {INSTALL}")
     return found
+
+
+def check_version(program: str) -> None:
+    """Raise ``HomeportError`` for a Terraform that is too old, or does not say how old it is."""
+    try:
+        done = subprocess.run(
+            [program, "version"],
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    version = re.search(r"^Terraform v(\d+)\.(\d+)", said, re.MULTILINE)
+    upgrade = f"install Terraform {NEEDED} or newer: {INSTALL}"
+    if version is None:
+        raise HomeportError(f"{program} version does not name a version", log=said[:2000], next_step=upgrade)
+    if (int(version[1]), int(version[2])) < tuple(int(part) for part in NEEDED.split(".")):
+        raise HomeportError(f"{program} is {version[0]}, too old for the platform", next_step=upgrade)
 
 
 def find_mirror() -> Path | None:
     """Return the folder of a provider mirror on this machine's disk, or None."""
     for place in MIRROR_PLACES:
         for pattern in ("registry.terraform.io", "*/registry.terraform.io"):
-            for found in sorted(Path(place).expanduser().glob(pattern)):
+            for found in sorted(Path(os.path.expanduser(place)).glob(pattern)):  # noqa: PTH111  as above
                 if (found / "hashicorp" / "aws").is_dir():
                     return found.parent
     return None

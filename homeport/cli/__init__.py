@@ -1,5 +1,6 @@
 """The ``homeport`` command."""
 
+import signal
 import sys
 
 import typer
@@ -21,13 +22,29 @@ app.command("down")(fleet.down)
 app.command("status")(fleet.status)
 
 
+class Interrupted(BaseException):
+    """Ctrl-C, a closed terminal, or SIGTERM: steps end what they started."""
+
+
 def main() -> None:
     """Run the command; a failure is told in words and exits with 1."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # nohup and shells' background jobs ignore some on purpose.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         app()
     except HomeportError as error:
         show_error(error)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        show_error(HomeportError(f"{where}{error.strerror or error}", next_step="mend that, then run it again"))
+        sys.exit(1)
+    except Interrupted as interrupted:
         show_error(HomeportError("interrupted", next_step="the same command again goes on; make down cleans up"))
-        sys.exit(130)
+        sys.exit(128 + int(interrupted.args[0]))
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise Interrupted(number)

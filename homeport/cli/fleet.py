@@ -16,11 +16,15 @@ def up(
     state: State = None,
     port: Port = access.API_PORT,
     speed: Speed = 1.0,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option("--var", metavar="NAME=VALUE", help="A variable of terraform/platform; may be given again."),
+    ] = None,
     timings: Annotated[bool, typer.Option("--timings", help="Print each step's seconds as JSON at the end.")] = False,  # noqa: FBT002
 ) -> None:
     """Start the region, bake the image, apply the platform, and wait until it serves."""
     folder = state_folder(state)
-    seconds = rehearsal.up(folder, port, speed, repository())
+    seconds = rehearsal.up(folder, port, speed, repository(), variables or [])
     report = fleet_status.read(folder)
     out.print(fleet_status.render(report), markup=False)
     for name, service in report["services"].items():

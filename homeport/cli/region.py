@@ -1,6 +1,9 @@
 """``homeport region``: the region alone, without a fleet in it."""
 
+import os
+import re
 import shlex
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -12,7 +15,7 @@ from homeport.region import access, daemon
 
 app = typer.Typer(no_args_is_help=True)
 
-Port = Annotated[int, typer.Option(help="The API's port on 127.0.0.1.")]
+Port = Annotated[int, typer.Option(help="The API's port on 127.0.0.1.", min=1, max=65535)]
 Speed = Annotated[float, typer.Option(help="How many times as fast AWS's periods and waits run.", min=1, max=1000)]
 
 
@@ -36,9 +39,28 @@ def env(state: State = None) -> None:
     folder = state_folder(state)
     run, keys = access.running(folder), access.read_keys(folder)
     platform = rehearsal.platform(folder, run, keys)
-    for name, value in (access.settings(run, keys) | platform.variables()).items():
+    settings = access.settings(run, keys) | platform.variables() | _past_proxies()
+    for name, value in settings.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
-    typer.echo("unset AWS_PROFILE AWS_SESSION_TOKEN AWS_SECURITY_TOKEN")
+    typer.echo(f"unset {' '.join(_misleading(settings))}")
+
+
+def _past_proxies() -> dict[str, str]:
+    """Return the variables that keep tools from asking a proxy of the user's for the region."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    names = dict.fromkeys(
+        [*(name for name in given.split(",") if name), "127.0.0.1", "localhost", ".homeport.internal"]
+    )
+    # Tools disagree about which spelling counts.
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(names))
+
+
+def _misleading(settings: Mapping[str, str]) -> list[str]:
+    """Return the user's AWS settings that would win over ours, or go to the region with them."""
+    usual = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+    endpoints = [name for name in os.environ if re.fullmatch(r"AWS_ENDPOINT_URL_[A-Z0-9_]+", name)]
+    modes = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+    return [name for name in (*usual, *modes, *endpoints) if name not in settings]
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """The environment ``local``: a region on this machine with the platform applied to it, and its end."""
 
-import os
 import re
 import shutil
 import sys
@@ -12,17 +11,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from homeport.catalogue import load_catalogue
 from homeport.console import say, step
 from homeport.errors import HomeportError
 from homeport.images.build import build_image
 from homeport.images.register import register_image
-from homeport.local import status
-from homeport.region import access, addresses, daemon
+from homeport.local import checks, status
+from homeport.local.work import at_the_end, at_work
+from homeport.region import access, addresses, daemon, processes
 from homeport.region.access import Keys
 from homeport.region.journal import Sweep
 from homeport.region.state import Run, StateFolder
-from homeport.terraform import Terraform, find_terraform
+from homeport.terraform import Terraform
 
 ENVIRONMENT = "local"
 HEALTHY_SECONDS = 120.0
@@ -37,7 +36,8 @@ def platform(state: StateFolder, run: Run, keys: Keys) -> Terraform:
         environments=root / "environments",
         environment=ENVIRONMENT,
         data=state.terraform,
-        settings=access.settings(run, keys),
+        # The mark: should this command be killed, homeport down still finds its Terraform.
+        settings=access.settings(run, keys) | {processes.STATE_MARK: str(state.root.resolve())},
     )
 
 
@@ -46,23 +46,37 @@ def up(
 ) -> dict[str, float]:
     """Bring the whole fleet up and return each step's seconds; run again, it changes nothing."""
     timings: dict[str, float] = {}
-    load_catalogue(repository / "app" / "services.yaml")
-    find_terraform()
-    find_haproxy()
+    checks.check_programs()
+    with at_work(state):
+        # Inside, because a port that another command has just taken is the lesser news.
+        tfvars = repository / "terraform" / "environments" / f"{ENVIRONMENT}.tfvars"
+        checks.check_platform(repository, tfvars, variables)
+        _up(state, port, speed, repository, variables, timings=timings)
+    return timings
+
+
+def _up(
+    state: StateFolder,
+    port: int,
+    speed: float,
+    repository: Path,
+    variables: Sequence[str],
+    *,
+    timings: dict[str, float],
+) -> None:
+    if daemon.alive(state) is None:
+        # Again in start_region; here before the image is baked.
+        checks.check_region_ports(port)
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Neither needs the other.
-        state.create()
         baking = pool.submit(build_image, repository / "app", state)
         with step("start the region", timings):
-            fresh = daemon.alive(state) is None
-            run = start_region(state, port, speed, repository)
+            run = _start_region(state, port, speed, repository)
             say(f"API at {access.endpoint(run.api_port)}, range {run.network}, log {state.region_log}")
         keys = access.read_keys(state)
         reach = access.settings(run, keys)
         terraform = platform(state, run, keys)
         with step("prepare Terraform (init, state bucket)", timings):
-            if fresh:
-                _check_listener_port(terraform.environments / f"{ENVIRONMENT}.tfvars", variables)
             _make_state_bucket(reach, terraform.environments / f"{ENVIRONMENT}.s3.tfbackend")
             terraform.init(say)
         with step("bake and register the image", timings):
@@ -73,11 +87,15 @@ def up(
         terraform.apply(say, [f"-var={variable}" for variable in variables])
     with step("wait until the targets are healthy", timings):
         wait_until_healthy(state)
-    return timings
 
 
 def start_region(state: StateFolder, port: int, speed: float, repository: Path) -> Run:
     """Start a region, or return the one that runs; what a killed one left is stopped first, and said."""
+    with at_work(state):
+        return _start_region(state, port, speed, repository)
+
+
+def _start_region(state: StateFolder, port: int, speed: float, repository: Path) -> Run:
     run = daemon.alive(state)
     if run is not None:
         if run.speed != speed or run.api_port != port:
@@ -87,12 +105,13 @@ def start_region(state: StateFolder, port: int, speed: float, repository: Path) 
     if swept.swept or swept.broken:
         say("a region ran here and ended without cleaning up; its API state is lost, so this one starts fresh")
         _report(swept)
+    checks.check_region_ports(port)
     return daemon.start(state, daemon.Options(api_port=port, speed=speed, repository=repository))
 
 
 def stop_region(state: StateFolder) -> None:
     """Stop everything that a region of this state folder started, remove what it wrote, and say so."""
-    with step("stop the region and its machines"):
+    with step("stop the region and its machines"), at_the_end(state):
         run = state.read_run()
         swept = daemon.stop(state)
         _report(swept)
@@ -136,7 +155,7 @@ def wait_until_healthy(state: StateFolder) -> None:
 
 def next_commands(report: dict[str, Any]) -> list[str]:
     """Return commands worth typing after ``up``."""
-    homeport = "homeport" if shutil.which("homeport") else os.path.relpath(sys.argv[0])
+    homeport = "homeport" if shutil.which("homeport") else sys.argv[0]
     balance = report["services"].get("balance")
     first = [f"curl {balance['url']}/users/alice/balance"] if balance and balance["url"] else []
     instance = next((i for s in report["services"].values() for i in s["instances"]), None)
@@ -149,26 +168,6 @@ def next_commands(report: dict[str, Any]) -> list[str]:
         "aws autoscaling describe-scaling-activities --max-items 5",
         "make down",
     ]
-
-
-def find_haproxy() -> None:
-    """Raise ``HomeportError`` when HAProxy is not installed."""
-    # Debian installs it where an ordinary user's PATH does not lead.
-    if shutil.which("haproxy") is None and shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin") is None:
-        raise HomeportError("haproxy is not installed", next_step="apt-get install haproxy")
-
-
-def _check_listener_port(file: Path, variables: Sequence[str]) -> None:
-    """Find a taken port before Terraform has worked for a minute."""
-    given = [v.partition("=")[2] for v in variables if v.startswith("listener_port=")]
-    written = re.findall(r"^listener_port\s*=\s*(\d+)", file.read_text(), re.MULTILINE)
-    for port in (given or written)[:1]:
-        holder = addresses.port_holder("0.0.0.0", int(port))  # noqa: S104  asked about, not bound
-        if holder is not None and holder.address in ("0.0.0.0", "::"):  # noqa: S104
-            raise HomeportError(
-                f"the balancer's port {port} is taken: {holder}",
-                next_step="stop that process, or choose another port: homeport up --var listener_port=8081",
-            )
 
 
 def _make_state_bucket(reach: dict[str, str], backend: Path) -> None:

@@ -23,9 +23,9 @@ def read(state: StateFolder) -> dict[str, Any]:
     run, keys = access.running(state), access.read_keys(state)
     if daemon.alive(state) is None:
         raise HomeportError(
-            f"the region's process {run.pid} has ended; its instances and balancers may go on serving",
-            log=daemon.last_lines(state.region_log, 10),
-            next_step="make up (starts fresh), or make down (removes everything)",
+            f"the region's process {run.pid} has ended, and nobody replaces or scales its machines any more",
+            log="\n".join(_still_up(state)),
+            next_step="make up (starts fresh), make down (removes everything), homeport region logs (why)",
         )
     reach = access.settings(run, keys)
     autoscaling, elbv2 = access.client("autoscaling", reach), access.client("elbv2", reach)
@@ -63,6 +63,15 @@ def consoles(state: StateFolder, report: dict[str, Any], lines: int = 8) -> str:
                 with console.open(errors="replace") as stream:
                     found += [f"{instance['id']}: {line.rstrip()}" for line in deque(stream, lines)]
     return "\n".join(found)
+
+
+def _still_up(state: StateFolder) -> list[str]:
+    machines = [entry for entry in Journal(state.journal).entries() if entry.kind != "region"]
+    return [
+        f"{entry.kind} {entry.id} at {entry.address}: "
+        + (f"goes on serving, process {entry.pid}" if entry.running else "has ended")
+        for entry in machines
+    ] or ["no instance and no load balancer is left"]
 
 
 def _service_of(group: dict[str, Any]) -> str:
