@@ -1,4 +1,5 @@
 import contextlib
+import io
 import json
 import threading
 import urllib.error
@@ -9,7 +10,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from homeport.region.api.gate import MAX_BODY_BYTES
+from homeport.region.api.gate import MAX_BODY_BYTES, Gate
 from homeport.region.api.refusals import Refusal
 from homeport.region.api.server import ApiServer
 
@@ -196,6 +197,54 @@ def test_threads_may_call_at_once(client):
     for thread in threads:
         thread.join()
     assert faults == []
+
+
+def most_at_once(service, action):
+    """Return how many of eight calls at once were inside a service at the same moment."""
+    inside, most, counting, all_in = 0, 0, threading.Lock(), threading.Event()
+
+    def application(environ, start_response):
+        nonlocal inside, most
+        with counting:
+            inside += 1
+            most = max(most, inside)
+            if inside == 8:
+                all_in.set()
+        # Whoever may come in has time to.
+        all_in.wait(0.1)
+        with counting:
+            inside -= 1
+        start_response("200 OK", [])
+        return [b""]
+
+    gate = Gate(application)
+
+    def call():
+        body = f"Action={action}".encode()
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "HTTP_HOST": "127.0.0.1",
+            "CONTENT_TYPE": "application/x-www-form-urlencoded",
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=k/20260101/eu-central-1/{service}/aws4_request",
+            "wsgi.input": io.BytesIO(body),
+        }
+        gate(environ, lambda *_: None)
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return most
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "most"),
+    [("ec2", "DescribeVpcs", 1), ("sqs", "SendMessage", 1), ("sqs", "ReceiveMessage", 8), ("autoscaling", "X", 8)],
+)
+def test_moto_is_entered_by_one_call_at_a_time(service, action, most):
+    assert most_at_once(service, action) == most
 
 
 def test_json_errors_are_json(api):
