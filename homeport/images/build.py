@@ -147,8 +147,15 @@ def _uv(*arguments: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     environment["UV_PYTHON_DOWNLOADS"] = "never"
     command = [uv.find_uv_bin(), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # Not where the user is: that folder may be gone, or hold settings of another project for uv.
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
+        if "No space left on device" in done.stderr:
+            raise HomeportError(
+                "no space left on the disk while the image was baked",
+                next_step="free some space (df -h), or set HOMEPORT_STATE to a folder elsewhere",
+                log=_last(done.stderr),
+            )
         raise HomeportError(
             f"uv {' '.join(arguments[:2])} failed with exit code {done.returncode}",
             next_step="see the lines above; without network, fill uv's cache first: uv pip sync app/requirements.lock",
