@@ -62,7 +62,7 @@ def measure(session: Session) -> list[Table]:
     note = (
         f"After `kill -9` of the process groups, under {RATE} requests a second through the balancer; {session.runs} "
         f"runs each. What is killed had run for {EARLY_FAILURE_SECONDS} s: after an earlier failure a group waits, as "
-        "AWS's does."
+        f"AWS's does. HAProxy takes the load's {_CLIENTS} open connections with it, and each counts as a failed request."
     )
     columns = ("killed", "median s", "worst s", "failed requests, each run", "of all")
     return [Table("Healing", columns, rows, note)]
