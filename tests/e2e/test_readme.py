@@ -17,7 +17,7 @@ import pytest
 
 from .conftest import HOMEPORT, ROOT, free_port, run, state_folder
 
-README = ROOT / "README.md"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEADLINE = 200
 """Seconds for one command; where the fleet is gone, make up needs the provider's minute for a balancer."""
 A_FREE_PORT = "--port 4567"
@@ -65,7 +65,7 @@ class Block:
 
 BLOCKS = [
     Block(number, match["kind"], match["why"] or "", match["text"])
-    for number, match in enumerate(BLOCK.finditer(README.read_text(encoding="utf-8")), start=1)
+    for number, match in enumerate(BLOCK.finditer(README), start=1)
 ]
 
 
@@ -161,4 +161,4 @@ def test_commands_that_cannot_run_here_say_why(block):
 
 def test_every_block_is_run_or_says_why():
     assert {block.kind for block in BLOCKS} == {"console", "sh"}
-    assert README.read_text(encoding="utf-8").count("```") == 2 * len(BLOCKS)
+    assert README.count("```") == 2 * len(BLOCKS)
