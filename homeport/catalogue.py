@@ -64,15 +64,23 @@ def load_catalogue(path: Path) -> dict[str, Service]:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except FileNotFoundError as error:
         raise HomeportError(f"{path} is missing", next_step=f"git checkout -- {path}") from error
+    except OSError as error:
+        raise HomeportError(f"{path} cannot be read: {error.strerror}", next_step=f"ls -l {path}") from error
     except UnicodeDecodeError as error:
         raise _fault(path, 1, f"not UTF-8 ({error.reason})") from error
+    except RecursionError as error:
+        raise _fault(path, 1, "nested too deeply") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise _fault(path, line, f"not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise _fault(path, 1, f"not YAML: {' '.join(str(error).split())}") from error
-    entries = _members(path, _member(path, root, "services"))
-    services = {name: _service(path, name, node) for name, node in entries.items()}
+    try:
+        entries = _members(path, _member(path, root, "services"))
+        services = {name: _service(path, name, node) for name, node in entries.items()}
+    except RecursionError as error:
+        # An alias may stand inside of what it names.
+        raise _fault(path, 1, "something in it holds itself") from error
     if not services:
         raise _fault(path, 1, "services: at least one service is needed")
     _check_ports(path, entries, services)
@@ -122,6 +130,8 @@ def _members(path: Path, node: yaml.Node | None) -> dict[str, yaml.Node]:
         raise _fault(path, line, "a mapping (key: value) is needed here")
     members: dict[str, yaml.Node] = {}
     for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise _fault(path, key.start_mark.line + 1, "a key is one word")
         if key.value in members:
             raise _fault(path, key.start_mark.line + 1, f"{key.value} stands here twice")
         members[str(key.value)] = value
@@ -134,7 +144,30 @@ def _value(path: Path, node: yaml.Node) -> Any:
     try:
         return yaml.SafeLoader("").construct_document(node)
     except yaml.MarkedYAMLError as error:
-        raise _fault(path, node.start_mark.line + 1, f"not YAML: {error.problem}") from error
+        line = error.problem_mark.line if error.problem_mark else node.start_mark.line
+        raise _fault(path, line + 1, f"not YAML: {error.problem}") from error
+    except RecursionError:
+        raise
+    except Exception as error:
+        # PyYAML leaves what a value's own type says of it as it comes: a date in month 13 is a ValueError.
+        raise _unreadable(path, node) from error
+
+
+def _unreadable(path: Path, node: yaml.Node) -> HomeportError:
+    """Return the fault of the first value below that its type refuses."""
+    nodes = [node]
+    for found in nodes:
+        if isinstance(found, yaml.ScalarNode):
+            try:
+                yaml.SafeLoader("").construct_document(found)
+            except Exception:  # noqa: BLE001  as above
+                kind = found.tag.rpartition(":")[2]
+                return _fault(path, found.start_mark.line + 1, f"{str(found.value)[:40]} is no {kind}")
+        elif isinstance(found, yaml.MappingNode):
+            nodes += [part for pair in found.value for part in pair if part not in nodes]
+        else:
+            nodes += [part for part in found.value if part not in nodes]
+    return _fault(path, node.start_mark.line + 1, "not YAML")
 
 
 def _line_of(node: yaml.Node, steps: list[tuple[str, str]]) -> int:

@@ -1,8 +1,11 @@
 import copy
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homeport.catalogue import load_catalogue
 from homeport.errors import HomeportError
@@ -61,6 +64,48 @@ def test_a_fault_names_line_and_rule(tmp_path, old, new, line, rule):
     assert f"line {line}:" in caught.value.message
     assert rule in caught.value.message
     assert caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "rule"),
+    [
+        ("port: 8101", "port: !!int eighty", 4, "eighty is no int"),
+        ("port: 8101", "port: !!bool maybe", 4, "maybe is no bool"),
+        ("Tocos per user", "2026-13-45", 3, "2026-13-45 is no timestamp"),
+        ("port: 8101", "? [a, b]\n    : 8101", 4, "a key is one word"),
+        ("tables: []", "tables: &all [*all, !!float x]", 9, "x is no float"),
+        ("scaling: {", "scaling: &loop {a: *loop, ", 1, "holds itself"),
+        ("min: 3", "min: " + "9" * 5000, 7, "is no int"),
+    ],
+)
+def test_what_a_type_refuses_is_told_with_its_line(tmp_path, old, new, line, rule):
+    assert old in GOOD
+    path = tmp_path / "services.yaml"
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(HomeportError) as caught:
+        load_catalogue(path)
+    assert f"line {line}:" in caught.value.message
+    assert rule in caught.value.message
+
+
+@given(data=st.data())
+def test_no_text_is_too_odd(data, tmp_path_factory):
+    text = list(GOOD)
+    for _ in range(data.draw(st.integers(1, 4))):
+        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(
+            st.sampled_from([*"{}[]:,&*!|>'\"%@`#-?<~=\n 0a", ""])
+        )
+    path = tmp_path_factory.mktemp("odd") / "services.yaml"
+    path.write_text("".join(text))
+    try:
+        load_catalogue(path)
+    except HomeportError as error:
+        assert re.search(r", line \d+: ", error.message)  # noqa: PT017  what is valid still is no fault
+
+
+def test_a_folder_is_no_catalogue(tmp_path):
+    with pytest.raises(HomeportError, match="cannot be read: Is a directory"):
+        load_catalogue(tmp_path)
 
 
 def test_two_services_cannot_share_a_port(tmp_path):
