@@ -54,7 +54,8 @@ class Terraform:
     def installation(self) -> dict[str, str]:
         """Return where providers come from: the user's own configuration, a mirror on this disk, or the registry."""
         given = os.environ.get("TF_CLI_CONFIG_FILE")
-        if given and Path(given).is_file():
+        # Not pathlib's: it raises for a file in a folder that is closed to this user.
+        if given and os.path.isfile(given):  # noqa: PTH113
             return {"TF_CLI_CONFIG_FILE": given}
         configuration = self.data / "terraform.rc"
         mirror = find_mirror()
@@ -128,11 +129,12 @@ class Terraform:
             )
 
     def _started(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        environment = clean_environment() | dict(self.settings) | self.variables()
         try:
             return subprocess.Popen(
                 command,
                 cwd=self.root,
-                env=clean_environment() | dict(self.settings) | self.variables(),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -144,7 +146,8 @@ class Terraform:
             )
         except OSError as error:
             raise HomeportError(
-                f"cannot run {command[0]}: {error.strerror}", next_step=f"install Terraform again: {INSTALL}"
+                f"cannot run {command[0]} in {self.root}: {error.strerror}",
+                next_step=f"look at both, or install Terraform again: {INSTALL}",
             ) from error
 
 
@@ -217,6 +220,6 @@ def find_mirror() -> Path | None:
     for place in MIRROR_PLACES:
         for pattern in ("registry.terraform.io", "*/registry.terraform.io"):
             for found in sorted(Path(os.path.expanduser(place)).glob(pattern)):  # noqa: PTH111  as above
-                if (found / "hashicorp" / "aws").is_dir():
+                if os.path.isdir(found / "hashicorp" / "aws"):  # noqa: PTH112  as above
                     return found.parent
     return None

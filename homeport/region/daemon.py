@@ -72,7 +72,7 @@ def start(state: StateFolder, options: Options) -> Run:
     run = state.read_run()
     if not said or run is None or run.pid != process.pid:
         raise HomeportError(
-            f"the region did not start (its log: {state.region_log})",
+            "the region did not start; the end of its log:",
             log=last_lines(state.region_log),
             next_step="homeport region down, then homeport region up",
         )

@@ -240,7 +240,7 @@ def test_two_commands_at_the_same_moment(state, terraform):
         try:
             wait("the first one's Terraform works", (terraform / "working").exists)
             for command in (up(), ["region", "up"], ["down"], ["region", "down"]):
-                done = run(HOMEPORT, *command, "--state", state.root, check=False)
+                done = run(HOMEPORT, *command, "--state", state.root, check=False, timeout=30)
                 told(done, f"another command is at work on the state folder {state.root}")
             assert daemon.alive(state)
         finally:
