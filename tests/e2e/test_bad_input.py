@@ -199,6 +199,8 @@ def test_a_program_is_missing(state, program):
 )
 def test_terraform_is_too_old(state, terraform, said, message):
     (terraform / "version").write_text(said)
+    # Should it be let through, it is not to wait.
+    (terraform / "fail").touch()
     done = refused(state, *up(), message=message)
     assert "install Terraform 1.11 or newer" in done.stderr
 
@@ -447,7 +449,7 @@ def test_down_without_anything_and_twice(state):
         assert not state.root.exists()
 
 
-def test_a_region_without_root_has_addresses_instead_of_names():
+def test_a_region_without_root_has_addresses_instead_of_names(tmp_path):
     if os.geteuid() != 0:
         pytest.skip("this test becomes another user; without root every other test shows it")
     program = interpreter.choose()
@@ -462,6 +464,8 @@ def test_a_region_without_root_has_addresses_instead_of_names():
         def as_nobody(*words, **more):
             become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
             environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": f"{ROOT}:{site}"}
+            # A folder that is closed to this user: what lies there is as good as missing.
+            environment["TF_CLI_CONFIG_FILE"] = str(tmp_path / "terraform.rc")
             return run(*become, *words, env=environment | {"PYTHONDONTWRITEBYTECODE": "1"}, **more)
 
         def homeport(*arguments, **more):
