@@ -1,8 +1,8 @@
-"""The region's own HAProxy with a listener in front of each server, without a region around it."""
+"""The region's own HAProxy in front of a server, without a region around it."""
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from bench.commands import CommandError
 from bench.session import Session, free_port
@@ -16,18 +16,13 @@ _HEALTHY_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def balancer(session: Session, ports: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """Run it until the block ends; yields a listener's port for each of the servers' names."""
-    fronts = {name: free_port() for name in ports}
+def balancer(session: Session, port: int) -> Iterator[int]:
+    """Run one in front of a server's port until the block ends; yields the listener's port."""
+    front = free_port()
     # The peers know one path only.
     check = HealthCheck(path="/users/alice/balance", interval=5, healthy_threshold=2)
-    groups = tuple(
-        TargetGroup(name, name, "HTTP", port, check, (Target(name, _ADDRESS, port, ""),))
-        for name, port in ports.items()
-    )
-    listeners = tuple(
-        Listener(name, front, "HTTP", (Rule(name, 1, (), Forward(((name, 1),))),)) for name, front in fronts.items()
-    )
+    group = TargetGroup("bench", "bench", "HTTP", port, check, (Target("bench", _ADDRESS, port, ""),))
+    listener = Listener("bench", front, "HTTP", (Rule("bench", 1, (), Forward((("bench", 1),))),))
     folder = session.folder("balancer")
     one = Balancer(
         "bench",
@@ -38,13 +33,13 @@ def balancer(session: Session, ports: Mapping[str, int]) -> Iterator[dict[str, i
         on_change=lambda: None,
     )
     try:
-        one.apply(LoadBalancer("bench", "bench", _ADDRESS, listeners, groups))
+        one.apply(LoadBalancer("bench", "bench", _ADDRESS, (listener,), (group,)))
         deadline = time.monotonic() + _HEALTHY_SECONDS
         while not _all_healthy(one):
             if time.monotonic() > deadline:
                 raise CommandError(f"the balancer's targets are not healthy: {one.health()}")
             time.sleep(0.1)
-        yield fronts
+        yield front
     finally:
         one.close(stop=True)
 

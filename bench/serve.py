@@ -1,5 +1,6 @@
 """One instance beside bare Bottle and a bare application on Waitress, direct and through the region's HAProxy."""
 
+import contextlib
 import importlib.util
 import json
 import statistics
@@ -8,7 +9,7 @@ from typing import Any
 from bench.balancer import balancer
 from bench.commands import ROOT, run, say
 from bench.report import Table
-from bench.servers import KINDS, PYTHON, ensure_environment, servers
+from bench.servers import KINDS, PYTHON, ensure_environment, server
 from bench.session import Session
 
 GOAL = 0.85
@@ -34,16 +35,18 @@ def measure(session: Session) -> list[Table]:
 def _through(session: Session) -> dict[str, list[Any]]:
     """Return the results by kind, ``direct`` for ours without the balancer in the same rounds."""
     load = _load()
-    results: dict[str, list[Any]] = {kind: [] for kind in (*KINDS, "direct")}
-    with servers(session) as ports, balancer(session, ports) as fronts:
-        asked = {**fronts, "direct": ports["homeport"]}
-        for port in asked.values():
-            load.run(port, CONNECTIONS, 1)  # warm
-        for number in range(session.runs):
-            # Each round begins with another one, so that none always has the cooler machine.
-            order = [*asked][number % len(asked) :] + [*asked][: number % len(asked)]
-            for kind in order:
-                results[kind].append(load.run(asked[kind], CONNECTIONS, session.seconds))
+    kinds = (*KINDS, "direct")
+    results: dict[str, list[Any]] = {kind: [] for kind in kinds}
+    for number in range(session.runs):
+        # Each round begins with another one, so that none always has the cooler machine; each gets a fresh
+        # process, as in the app's own bench: what another load left there must not count.
+        for kind in kinds[number % len(kinds) :] + kinds[: number % len(kinds)]:
+            with contextlib.ExitStack() as stack:
+                port = stack.enter_context(server(session, "homeport" if kind == "direct" else kind))
+                if kind != "direct":
+                    port = stack.enter_context(balancer(session, port))
+                load.run(port, CONNECTIONS, 1)  # warm
+                results[kind].append(load.run(port, CONNECTIONS, session.seconds))
     return results
 
 

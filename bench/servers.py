@@ -26,14 +26,8 @@ def ensure_environment() -> None:
 
 
 @contextlib.contextmanager
-def servers(session: Session) -> Iterator[dict[str, int]]:
-    """Run one server of each kind until the block ends; yields their ports."""
-    with contextlib.ExitStack() as stack:
-        yield {kind: stack.enter_context(_server(session, kind)) for kind in KINDS}
-
-
-@contextlib.contextmanager
-def _server(session: Session, kind: str) -> Iterator[int]:
+def server(session: Session, kind: str) -> Iterator[int]:
+    """Run a server of a kind until the block ends; yields its port."""
     port = free_port()
     command = ["-m", "homeport_app"] if kind == "homeport" else [str(APP / "bench/peers.py"), kind, str(port)]
     environment = without("HOMEPORT_") | {
