@@ -20,8 +20,6 @@ from tests.hiding import alone_on_the_network, without
 
 from .conftest import HOMEPORT, ROOT, free_port, marked_processes, run, state_folder, wait
 
-LIGHT = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-
 
 @pytest.fixture
 def state():
@@ -48,7 +46,20 @@ def terraform(tmp_path, monkeypatch):
     fake.chmod(0o755)
     (fake.parent / "version").write_text("Terraform v1.11.4\non linux_amd64\n")
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
-    return fake.parent
+    yield fake.parent
+    # Whoever still waits for it ends now.
+    (fake.parent / "fail").touch()
+
+
+@contextlib.contextmanager
+def started(state, *arguments):
+    """A command that runs beside the test, and never longer than it."""
+    command = [HOMEPORT, *arguments, "--state", state.root]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @contextlib.contextmanager
@@ -236,9 +247,7 @@ def test_terraform_fails_with_its_last_lines_and_without_the_user_s_accounts(sta
 
 
 def test_two_commands_at_the_same_moment(state, terraform):
-    with subprocess.Popen(
-        [HOMEPORT, *up(), "--state", state.root], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as first:
+    with started(state, *up()) as first:
         try:
             wait("the first one's Terraform works", (terraform / "working").exists)
             for command in (up(), ["region", "up"], ["down"], ["region", "down"]):
@@ -247,7 +256,7 @@ def test_two_commands_at_the_same_moment(state, terraform):
             assert daemon.alive(state)
         finally:
             (terraform / "fail").touch()
-        output, errors = first.communicate(timeout=60)
+        output, errors = first.communicate(timeout=30)
     assert first.returncode == 1, output
     assert "terraform init failed" in errors
 
@@ -256,7 +265,7 @@ def test_regions_that_start_at_the_same_moment_on_one_folder(state):
     port = str(free_port())
     command = [HOMEPORT, "region", "up", "--port", port, "--state", state.root]
     starting = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    ended = [(process.communicate(timeout=60)[1], process.returncode) for process in starting]
+    ended = [(process.communicate(timeout=30)[1], process.returncode) for process in starting]
     assert [code for _, code in ended].count(0) >= 1
     for errors, code in ended:
         assert code == 0 or "another command is at work" in errors, errors
@@ -266,12 +275,10 @@ def test_regions_that_start_at_the_same_moment_on_one_folder(state):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_up_ends_its_terraform_and_can_be_cleaned_up(state, terraform, number):
-    with subprocess.Popen(
-        [HOMEPORT, *up(), "--state", state.root], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with started(state, *up()) as process:
         wait("Terraform works", (terraform / "working").exists)
         process.send_signal(number)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + number, output + errors
     assert "error: interrupted\nnext: " in errors
     assert (terraform / "interrupted").exists()
@@ -282,9 +289,8 @@ def test_an_interrupted_up_ends_its_terraform_and_can_be_cleaned_up(state, terra
 
 
 def test_a_killed_up_leaves_nothing_that_down_does_not_find(state, terraform):
-    with subprocess.Popen([HOMEPORT, *up(), "--state", state.root], stdout=subprocess.DEVNULL) as process:
+    with started(state, *up()):
         wait("Terraform works", (terraform / "working").exists)
-        process.kill()
     # Terraform goes on alone, and the region.
     assert len(marked_processes(state)) >= 2
     run(HOMEPORT, "down", "--state", state.root)
@@ -293,11 +299,10 @@ def test_a_killed_up_leaves_nothing_that_down_does_not_find(state, terraform):
 
 
 def test_an_interrupted_region_up_takes_the_region_back(state):
-    command = [HOMEPORT, "region", "up", "--port", str(free_port()), "--state", state.root]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(state, "region", "up", "--port", str(free_port())) as process:
         wait("the region's process is there", lambda: marked_processes(state) or process.poll() is not None)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
     assert marked_processes(state) == []
     assert not state.root.exists()
