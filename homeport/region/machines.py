@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from moto.backends import get_backend
@@ -19,12 +20,24 @@ STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "s
 
 STOP_GRACE_SECONDS = 30.0
 """How long a machine may take to shut down; longer than a service's own drain."""
+RETRY_SECONDS = 1.0
+"""Between two tries to stop what would not be stopped: an instance may not stay shutting-down for ever."""
 
 Attach = Callable[[Instance], None]
 
 
+@dataclass
+class _Record:
+    """An instance and what is wanted of its machine; ``busy`` while a thread works on it."""
+
+    instance: Instance
+    wanted: str = "running"
+    restart: bool = False
+    busy: bool = False
+
+
 class Machines:
-    """Makes instances real, each in its own order; a moto instance is touched with moto's lock held only.
+    """Makes instances real, one step at a time for each; moto's instances are touched with moto's lock held only.
 
     The driver stops a machine before the API frees its address: a new instance may get it at once.
     """
@@ -44,120 +57,160 @@ class Machines:
         self._environment = environment
         self._attach = attach
         self._detach = detach
-        self._instances: dict[str, Instance] = {}
-        self._queues: dict[str, threading.Lock] = {}
-        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="machine")
+        self._records: dict[str, _Record] = {}
+        self._addresses: dict[str, str] = {}
+        """Instance id by the address that its machine has now."""
+        self._guard = threading.Lock()
+        self._closing = threading.Event()
+        # Apart: machines that take their whole grace to stop must not keep others from starting.
+        self._starting = ThreadPoolExecutor(max_workers=8, thread_name_prefix="machine-start")
+        self._stopping = ThreadPoolExecutor(max_workers=32, thread_name_prefix="machine-stop")
         self.on_change: Callable[[], None] = lambda: None
         driver.on_exit(self._exited)
 
+    # The next five are called with moto's lock held, and return at once.
+
     def launch(self, instance: Instance) -> None:
-        """Start an instance's machine in the background; moto's lock is held."""
-        self._instances[instance.id] = instance
-        self._queues.setdefault(instance.id, threading.Lock())
+        """Start an instance's machine in the background."""
         _set(instance, "pending")
-        self._submit(instance, self._launch)
+        self._want(instance, "running")
 
     def stop(self, instance: Instance) -> None:
-        """Stop a machine in the background; moto's lock is held."""
+        """Stop a machine in the background."""
         _set(instance, "stopping")
-        self._submit(instance, self._stop)
+        self._want(instance, "stopped")
 
     def terminate(self, instance: Instance) -> None:
-        """Stop a machine for good in the background, then free its address; moto's lock is held."""
-        if instance.id in self._instances and instance.state != "shutting-down":
-            _set(instance, "shutting-down")
-            self._submit(instance, self._terminate)
+        """Stop a machine for good in the background, then free its address."""
+        _set(instance, "shutting-down")
+        self._want(instance, "terminated")
 
     def reboot(self, instance: Instance) -> None:
         """Stop and start a machine in the background; EC2 calls it running all the while."""
-        self._submit(instance, self._reboot)
+        self._want(instance, "running", restart=True)
 
     def state(self, instance_id: str) -> str:
         """Return EC2's state of an instance; one that nobody knows is terminated."""
-        instance = self._instances.get(instance_id)
-        return instance.state if instance else "terminated"
+        record = self._records.get(instance_id)
+        return record.instance.state if record else "terminated"
 
     def why(self, instance_id: str) -> str:
         """Return why an instance does not run, in a line, or nothing."""
-        instance = self._instances.get(instance_id)
-        return (instance.state_reason.message or "") if instance else ""
+        record = self._records.get(instance_id)
+        return (record.instance.state_reason.message or "") if record else ""
+
+    def console(self, instance_id: str, lines: int = 200) -> list[str]:
+        """Return the last lines of a machine's console."""
+        return self._driver.logs(instance_id, lines)
 
     def close(self) -> None:
         """Start and stop nothing any more; machines go on."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._closing.set()
+        self._starting.shutdown(wait=True, cancel_futures=True)
+        self._stopping.shutdown(wait=True, cancel_futures=True)
 
-    def _submit(self, instance: Instance, work: Callable[[Instance], None]) -> None:
-        def run() -> None:
-            with self._queues[instance.id]:
-                try:
-                    work(instance)
-                except Exception:
-                    logger.exception("%s: %s failed", instance.id, work.__name__.strip("_"))
-            self.on_change()
+    def _want(self, instance: Instance, wanted: str, *, restart: bool = False) -> None:
+        with self._guard:
+            record = self._records.setdefault(instance.id, _Record(instance))
+            record.wanted, record.restart = wanted, restart
+            self._schedule(record)
 
-        self._pool.submit(run)
+    def _schedule(self, record: _Record) -> None:
+        """Let a thread work on a record, unless one does: that one looks again when it is done."""
+        if record.busy or self._closing.is_set():
+            return
+        record.busy = True
+        starts = record.wanted == "running" and not record.restart
+        (self._starting if starts else self._stopping).submit(self._work, record)
 
-    def _launch(self, instance: Instance) -> None:
+    def _work(self, record: _Record) -> None:
+        with self._guard:
+            wanted, restart = record.wanted, record.restart
+            record.restart = False
+        done = True
+        try:
+            self._bring(record.instance, wanted, restart=restart)
+        except Exception as error:
+            if wanted == "running":
+                self._fail(record.instance, error)
+            else:
+                logger.exception("%s: cannot be brought to %s, tried again", record.instance.id, wanted)
+                self._closing.wait(RETRY_SECONDS)
+                done = False
+        with self._guard:
+            record.busy = False
+            if not done or record.wanted != wanted or record.restart:
+                self._schedule(record)
+        self.on_change()
+
+    def _bring(self, instance: Instance, wanted: str, *, restart: bool) -> None:
+        if wanted != "running" or restart:
+            self._driver.stop(instance.id, grace=STOP_GRACE_SECONDS)
+        if wanted == "running":
+            self._start(instance)
+            return
+        self._release(instance)
         with self._lock:
-            if instance.state != "pending":
+            if wanted == "terminated":
+                self._free(instance)
+            elif instance.state == "stopping":
+                instance.stop()
+
+    def _start(self, instance: Instance) -> None:
+        with self._lock:
+            if instance.state not in ("pending", "running"):
                 return
             spec = self._spec(instance)
-        try:
-            self._driver.check(spec)
-            self._attach(instance)
-            self._driver.launch(spec)
-        except (HomeportError, OSError) as error:
-            self._fail(instance, error)
-            return
+        with self._guard:
+            holder = self._addresses.setdefault(spec.address, instance.id)
+        if holder != instance.id:
+            raise HomeportError(f"address {spec.address} is {holder}'s: two VPCs share a range, and one machine cannot")
+        self._driver.check(spec)
+        self._attach(instance)
+        self._driver.launch(spec)
         with self._lock:
             # It may have ended meanwhile, or somebody terminated it.
             if instance.state == "pending":
                 _set(instance, "running")
 
     def _fail(self, instance: Instance, error: Exception) -> None:
-        message = getattr(error, "message", str(error))
+        """Give up an instance that cannot be launched, as EC2 does: it is terminated, and says why."""
+        message = error.message if isinstance(error, HomeportError) else f"{type(error).__name__}: {error}"
         console = self._driver.logs(instance.id, 5)
         logger.warning("%s: cannot be launched: %s", instance.id, "\n  ".join([message, *console]))
+        self._release(instance)
         with self._lock:
-            self._free(instance)
-            instance.state_reason = StateReason(f"Server.InternalError: {message}", "Server.InternalError")
+            if instance.state != "shutting-down":
+                self._free(instance)
+                instance.state_reason = StateReason(f"Server.InternalError: {message}", "Server.InternalError")
 
-    def _stop(self, instance: Instance) -> None:
-        self._driver.stop(instance.id, grace=STOP_GRACE_SECONDS)
-        self._detach(instance)
-        with self._lock:
-            if instance.state == "stopping":
-                instance.stop()
-
-    def _terminate(self, instance: Instance) -> None:
-        self._driver.stop(instance.id, grace=STOP_GRACE_SECONDS)
-        self._detach(instance)
-        with self._lock:
-            self._free(instance)
-
-    def _reboot(self, instance: Instance) -> None:
-        self._driver.stop(instance.id, grace=STOP_GRACE_SECONDS)
-        with self._lock:
-            spec = self._spec(instance)
-        self._driver.launch(spec)
+    def _release(self, instance: Instance) -> None:
+        """Give up what an instance has beside its machine, unless another one has its address."""
+        with self._guard:
+            held = self._addresses.get(str(instance.private_ip_address)) == instance.id
+            if held:
+                del self._addresses[str(instance.private_ip_address)]
+        if held:
+            self._detach(instance)
 
     def _free(self, instance: Instance) -> None:
-        instance.terminate()
-        _backend("elbv2", instance).notify_terminate_instances([instance.id])
+        if instance.state != "terminated":
+            instance.terminate()
+            _backend("elbv2", instance).notify_terminate_instances([instance.id])
 
     def _exited(self, instance_id: str) -> None:
         """A machine ended that nobody had stopped: what EC2 calls an instance-initiated shutdown."""
-        instance = self._instances.get(instance_id)
-        if instance is None:
+        record = self._records.get(instance_id)
+        if record is None:
             return
         machine = self._driver.describe(instance_id)
         reason = machine.exit_reason if machine else "ended"
         logger.warning("%s: its machine ended by itself (%s)", instance_id, reason)
         with self._lock:
-            if instance.state not in ("pending", "running"):
+            if record.instance.state not in ("pending", "running"):
                 return
-            _set(instance, "stopped")
-            instance.state_reason = StateReason(
+            _set(record.instance, "stopped")
+            record.instance.state_reason = StateReason(
                 f"Client.InstanceInitiatedShutdown: the machine ended by itself: {reason}",
                 "Client.InstanceInitiatedShutdown",
             )

@@ -14,6 +14,7 @@ from homeport.region import access, hosts, processes
 from homeport.region.addresses import claim_network, ensure_free
 from homeport.region.api.autoscaling import autoscaling_response
 from homeport.region.api.calls import Call
+from homeport.region.api.cloudwatch import HomeportCloudWatchResponse
 from homeport.region.api.ec2 import ec2_response
 from homeport.region.api.elbv2 import LoadBalancing, install
 from homeport.region.api.server import ApiServer, replace_responses
@@ -81,15 +82,17 @@ class Region:
         self._machines = Machines(
             self._driver, self._api.gate.lock, environment=self._environment, attach=self._attach, detach=self._detach
         )
-        self._groups = Service(ACCOUNT, access.REGION_NAME, access.client("ec2", self._reach), self._clock)
-        self._controller = Controller(
-            self._groups,
-            Steps(self._groups, access.client("elbv2", self._reach)),
-            self._machines,
-            Targets(self._balancers),
+        self._groups = Service(
+            ACCOUNT,
+            access.REGION_NAME,
+            access.client("ec2", self._reach),
+            access.client("elbv2", self._reach),
+            self._clock,
         )
+        self._controller = Controller(self._groups, Steps(self._groups), self._machines, Targets(self._balancers))
         self._machines.on_change = self._changed
-        replace_responses("autoscaling", autoscaling_response(self._service_for))
+        replace_responses("autoscaling", autoscaling_response(self._service_for, self._api.gate.lock))
+        replace_responses("cloudwatch", HomeportCloudWatchResponse)
         replace_responses("ec2", ec2_response(self._machines))
         install(
             LoadBalancing(
@@ -136,7 +139,7 @@ class Region:
 
     def _after(self, call: Call, status: int) -> None:
         if status >= 400:
-            logger.info("%s %s by %s: %d", call.service, call.action, call.access_key_id, status)
+            logger.info("%r %r by %r: %d", call.service, call.action, call.access_key_id, status)
 
     def _service_for(self, account: str, region_name: str) -> Service:
         if (account, region_name) != (ACCOUNT, access.REGION_NAME):

@@ -15,8 +15,11 @@ instances = st.lists(
         instance_id=st.uuids().map(str),
         zone=st.sampled_from(ZONES),
         instance_type=st.just("t3.micro"),
-        launch_template=st.builds(LaunchTemplate, st.just("lt-1"), st.just("lt"), st.sampled_from("123")),
+        launch_template=st.builds(
+            LaunchTemplate, st.sampled_from(["lt-1", "lt-old"]), st.just("lt"), st.sampled_from("129")
+        ),
         activity_id=st.just(""),
+        launched_at=st.just(datetime(2026, 1, 1, tzinfo=UTC)),
         lifecycle=st.sampled_from([IN_SERVICE, PENDING, TERMINATING]),
         protected=st.booleans(),
         in_service_at=st.datetimes(datetime(2026, 1, 1), datetime(2026, 2, 1), timezones=st.just(UTC)),  # noqa: DTZ001
@@ -31,8 +34,14 @@ def group_of(members, policies=("Default",), maximum=6):
         name="g",
         arn="arn:aws:autoscaling:eu-central-1:1:g",
         created=datetime.now(UTC),
-        settings={"TerminationPolicies": list(policies), "MinSize": 0, "MaxSize": maximum, "DesiredCapacity": 0},
-        subnets={zone: f"subnet-{zone}" for zone in ZONES},
+        settings={
+            "TerminationPolicies": list(policies),
+            "MinSize": 0,
+            "MaxSize": maximum,
+            "DesiredCapacity": 0,
+            "LaunchTemplate": {"LaunchTemplateId": "lt-1"},
+        },
+        subnets={zone: [f"subnet-{zone}"] for zone in ZONES},
         instances={member.instance_id: member for member in members},
     )
 
@@ -54,21 +63,43 @@ def test_launches_one_by_one_stay_balanced(count):
 
 
 @given(instances)
-def test_scale_in_follows_aws_s_order(members):
+def test_scale_in_never_takes_what_is_protected_or_on_its_way(members):
     group = group_of(members)
     chosen = decisions.choose_scale_in(group)
-    candidates = [i for i in group.live() if not i.protected]
-    if not candidates:
-        assert chosen is None
-        return
-    assert chosen in candidates
-    crowded = decisions.crowded_zones(group.live())
-    in_crowded = [i for i in candidates if i.zone in crowded]
-    if in_crowded:
-        assert chosen.zone in crowded
-    pool = in_crowded or candidates
-    pool = [i for i in pool if i.lifecycle == PENDING] or pool
-    assert chosen.launch_template.version == min(i.launch_template.version for i in pool)
+    free = [i for i in members if not i.protected and i.lifecycle != TERMINATING]
+    assert (chosen is None) == (not free)
+    assert chosen is None or chosen in free
+
+
+@given(instances)
+def test_scale_in_takes_from_no_zone_while_another_has_more_to_give(members):
+    group = group_of(members)
+    chosen = decisions.choose_scale_in(group)
+    here = Counter(i.zone for i in members if i.lifecycle != TERMINATING)
+    for other in members if chosen else ():
+        if not other.protected and other.lifecycle != TERMINATING:
+            assert here[chosen.zone] >= here[other.zone]
+
+
+@given(instances)
+def test_scale_in_takes_foreign_templates_first_and_old_versions_next(members):
+    group = group_of(members)
+    chosen = decisions.choose_scale_in(group)
+    for other in members if chosen else ():
+        same = other.zone == chosen.zone and not other.protected and other.lifecycle != TERMINATING
+        if same and chosen.launch_template.template_id == "lt-1":
+            assert other.launch_template.template_id == "lt-1"
+            assert int(chosen.launch_template.version) <= int(other.launch_template.version)
+
+
+@given(instances)
+def test_scale_in_empties_a_zone_that_the_group_has_left_first(members):
+    group = group_of(members)
+    del group.subnets["a"]
+    chosen = decisions.choose_scale_in(group)
+    movable = [i for i in members if i.zone == "a" and not i.protected and i.lifecycle != TERMINATING]
+    assert not movable or chosen in movable
+    assert not movable or decisions.unbalanced(group)
 
 
 @given(instances.filter(lambda found: len(found) > 0))
@@ -88,6 +119,11 @@ def test_a_group_that_is_unbalanced_gets_even_by_moving(members):
         counts = Counter(dict.fromkeys(ZONES, 0)) + Counter(i.zone for i in live)
         target = decisions.choose_zone(ZONES, [i.zone for i in live])
         assert counts[target] <= max(counts.values()) - 2
+        # What is launched there is not what scale-in takes next, or it would go on for ever.
+        new = Instance(
+            "new", target, "t3.micro", members[0].launch_template, "", datetime.now(UTC), lifecycle=IN_SERVICE
+        )
+        assert decisions.choose_scale_in(group_of([*members, new])) is not new
 
 
 def test_rebalancing_may_exceed_the_maximum_by_a_tenth_and_at_least_one():

@@ -57,8 +57,11 @@ EMPTY: dict[str, dict[str, Any]] = {
 """What tools list as a matter of course and nobody can have made here."""
 
 
-def autoscaling_response(service_for: Callable[[str, str], Service]) -> type[BaseResponse]:
-    """Return the response class that answers with ``service_for(account, region name)``."""
+def autoscaling_response(service_for: Callable[[str, str], Service], moto_lock: Any) -> type[BaseResponse]:
+    """Return the response class that answers with ``service_for(account, region name)``.
+
+    Operations ask other services, through the API: a thread that holds moto's lock would wait for itself.
+    """
 
     class AutoScalingResponse(BaseResponse):
         def __init__(self) -> None:
@@ -66,6 +69,8 @@ def autoscaling_response(service_for: Callable[[str, str], Service]) -> type[Bas
             self.automated_parameter_parsing = True
 
         def call_action(self) -> Any:
+            if moto_lock._is_owned():
+                raise Refusal("IncompleteSignature", "Auto Scaling answers requests with a signature of its own alone.")
             action = self._get_action()
             operation = OPERATIONS.get(action)
             if operation is None and action not in EMPTY:

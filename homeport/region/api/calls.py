@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+from homeport.region.api.refusals import Refusal
+
+_CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request(?:,|$)")
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -23,8 +25,15 @@ class Call:
 
 
 def identify(environ: dict[str, Any]) -> Call:
-    """Read the signature's credential scope and the action; a form's body is put back for the service."""
-    credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    """Read the signature's credential scope and the action; a form's body is put back for the service.
+
+    Raises ``Refusal`` for an Authorization header of another form than AWS's: who reads it in another way
+    than we do would ask another service.
+    """
+    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    credential = _CREDENTIAL.match(authorization)
+    if authorization and not credential:
+        raise Refusal("IncompleteSignature", "The Authorization header is not one of Signature Version 4.")
     query = parse_qs(environ.get("QUERY_STRING", ""))
     if credential:
         access_key_id, region, service = credential.groups()

@@ -20,6 +20,7 @@ from moto.elbv2.responses import ELBV2Response
 
 from homeport.errors import HomeportError
 from homeport.region.addresses import ensure_free, port_holder
+from homeport.region.api.refusals import Refusal
 from homeport.region.balancer import target_states, validation, view
 from homeport.region.balancer.registry import Registry
 from homeport.region.balancer.supervisor import Balancers
@@ -46,8 +47,18 @@ def install(services: LoadBalancing) -> None:
     Classic and application load balancers share a host name: moto's dispatcher for both tells them apart
     by the API version, and finds our class by the name it imported.
     """
-    response = elbv2_response(services)
-    importlib.import_module("moto.elb.urls").ELBV2Response = response  # type: ignore[attr-defined]
+    urls: Any = importlib.import_module("moto.elb.urls")
+    urls.ELBV2Response = elbv2_response(services)
+    urls.ELBResponse = ClassicLoadBalancers
+
+
+class ClassicLoadBalancers:
+    """Classic load balancers, which nothing here makes real: moto would give them names of AWS's own."""
+
+    @staticmethod
+    def dispatch(*_: Any) -> Any:
+        """Refuse."""
+        raise Refusal("InvalidAction", "The region has no classic load balancers: make an application load balancer.")
 
 
 def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:

@@ -2,9 +2,11 @@
 
 import json
 import uuid
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from homeport.region.api.calls import Call
+if TYPE_CHECKING:
+    from homeport.region.api.calls import Call
 
 
 class Refusal(Exception):  # noqa: N818  it is an answer, not a fault
@@ -17,7 +19,7 @@ class Refusal(Exception):  # noqa: N818  it is an answer, not a fault
         self.status = status
 
 
-def render(call: Call, refusal: Refusal) -> tuple[str, bytes]:
+def render(call: "Call", refusal: Refusal) -> tuple[str, bytes]:
     """Return content type and body of an AWS error (query, ec2, rest-xml or one of the JSON protocols)."""
     request_id = str(uuid.uuid4())
     if call.json:

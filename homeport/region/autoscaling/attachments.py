@@ -1,7 +1,9 @@
 """The API's operations on what hangs on a group: target groups and group metrics."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from homeport.region.autoscaling.groups import check_target_groups
 from homeport.region.autoscaling.model import Group
 from homeport.region.autoscaling.service import Service, validation
 
@@ -54,7 +56,7 @@ def describe_traffic_sources(service: Service, params: Params) -> Params:
 def enable_metrics_collection(service: Service, params: Params) -> Params:
     """EnableMetricsCollection."""
     with service.lock:
-        group = service.group(params["AutoScalingGroupName"])
+        group = service.changeable(params["AutoScalingGroupName"])
         group.enabled_metrics = sorted({*group.enabled_metrics, *(params.get("Metrics") or METRICS)})
     return {}
 
@@ -79,9 +81,10 @@ METRICS = (
 )
 
 
-def _change(service: Service, params: Params, *, add: list[str] = [], remove: list[str] = []) -> Params:  # noqa: B006
+def _change(service: Service, params: Params, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Params:
+    check_target_groups(service, list(add))
     with service.lock:
-        group = service.group(params["AutoScalingGroupName"])
+        group = service.changeable(params["AutoScalingGroupName"])
         kept = [arn for arn in group.target_groups if arn not in remove]
         group.settings["TargetGroupARNs"] = kept + [arn for arn in add if arn not in kept]
     service.wake()

@@ -1,14 +1,17 @@
 """The loop that makes groups so: it alone decides, a pool of threads does what takes time.
 
-Handlers set desired state and wake it. Each pass looks at every group and moves each instance at
-most one step on; the steps live in the model, so a pass after an interruption goes on from there.
+Handlers set desired state and wake it. Each pass looks at every group and derives, from what is there
+and from nothing else, the one step that each instance needs next. So a step that failed, or that an
+interruption lost, is simply needed again by the next pass.
 """
 
 import logging
+import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Protocol
 
 from homeport.region.autoscaling import decisions, groups
@@ -19,9 +22,15 @@ from homeport.region.autoscaling.steps import Steps
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
-"""Between passes while something is on its way; a pass over a quiet fleet costs microseconds."""
-EARLY_FAILURE_SECONDS = 60
-"""AWS's seconds in service before which a failed instance counts as a failed launch, and the next one waits."""
+"""Between passes while nobody wakes the loop; a pass over a quiet fleet costs microseconds."""
+EARLY_SECONDS = 60
+"""AWS's seconds in service before which the end of an instance counts as a failed launch.
+
+AWS has no such rule, but takes minutes to replace what ends at its start; here it would be an endless
+loop of processes.
+"""
+RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Real seconds before a step that failed is tried again, by how often it has failed in a row."""
 
 
 class Machines(Protocol):
@@ -44,6 +53,15 @@ class Targets(Protocol):
         """Return whether a deregistered target has no request in flight any more."""
 
 
+@dataclass
+class _Trouble:
+    """A step that fails: how often in a row, when it is tried again, and what was said of it."""
+
+    times: int = 0
+    not_before: float = 0.0
+    message: str = ""
+
+
 class Controller:
     """Runs one thread over all groups of one Auto Scaling service."""
 
@@ -52,8 +70,9 @@ class Controller:
         self._steps = steps
         self._machines = machines
         self._targets = targets
-        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="autoscaling-step")
+        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="autoscaling-step")
         self._busy: set[str] = set()
+        self._troubles: dict[str, _Trouble] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="autoscaling", daemon=True)
@@ -78,12 +97,14 @@ class Controller:
         while not self._stop.is_set():
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
-            for group in list(self._service.model.groups.values()):
+            for name in list(self._service.model.groups):
                 try:
                     with self._service.lock:
-                        self._reconcile(group)
+                        if group := self._service.model.groups.get(name):
+                            self._reconcile(group)
                 except Exception:
-                    logger.exception("group %s: pass failed, next one follows", group.name)
+                    logger.exception("group %s: pass failed, next one follows", name)
+                    self._stop.wait(RETRY_SECONDS[0])
 
     def _reconcile(self, group: Group) -> None:
         for instance in list(group.instances.values()):
@@ -93,104 +114,74 @@ class Controller:
             groups.forget(self._service, group)
             return
         if group.failures and self._settled(group):
-            group.failures, group.retry_at = 0, None
-        for launch in group.launches.values():
-            # Also those that an interruption left without a thread.
-            self._do(launch.activity_id, lambda launch=launch: self._steps.launch(group, launch))  # type: ignore[misc]
+            group.failures, group.failed_at, group.retry_at = 0, None, None
         self._match_capacity(group)
+        for launch in list(group.launches.values()):
+            self._do(group, launch.activity_id, launch.activity_id, lambda one=launch: self._steps.launch(group, one))  # type: ignore[misc]
 
     def _advance(self, group: Group, instance: Instance) -> None:
+        """Move an instance on by the one step that it needs now, if any."""
         state = self._machines.state(instance.instance_id)
         if instance.lifecycle == TERMINATING:
             self._advance_termination(group, instance, state)
-        elif group.deleting or instance.doomed:
-            because = "a user request" if instance.doomed else "the deletion of its group"
-            self._terminate(group, instance, self._taken_out(because))
-        elif state not in ("pending", "running"):
-            self._retire(
-                group,
-                instance,
-                f"an EC2 health check indicating it has been terminated or stopped{self._why(instance)}",
-            )
-        elif instance.health_status == "Unhealthy" and instance.unhealthy_because:
-            self._retire(group, instance, instance.unhealthy_because)
-        elif instance.lifecycle == PENDING and state == "running":
-            self._do(instance.instance_id, lambda: self._steps.bring_in(group, instance))
-        elif instance.lifecycle == IN_SERVICE:
-            self._check_targets(group, instance)
-
-    def _why(self, instance: Instance) -> str:
-        why = self._machines.why(instance.instance_id)
-        return f" ({why})" if why else ""
-
-    def _check_targets(self, group: Group, instance: Instance) -> None:
-        if sorted(instance.target_groups) != sorted(group.target_groups) and group.allows("AddToLoadBalancer"):
-            self._do(instance.instance_id, lambda: self._steps.register(group, instance))
-            return
-        age = self._service.clock.now() - (instance.in_service_at or self._service.clock.now())
-        if not group.elb_health or age.total_seconds() < self._service.clock.real(group.grace):
-            return
-        for target_group in instance.target_groups:
-            why = self._targets.unhealthy(target_group, instance.instance_id)
-            if why:
-                self._retire(group, instance, f"an ELB system health check failure ({why})")
-                return
-
-    def _retire(self, group: Group, instance: Instance, because: str) -> None:
-        """Take an unhealthy instance out; its place is filled by the same pass."""
-        if not group.allows("HealthCheck"):
-            return
-        instance.health_status = "Unhealthy"
-        if not (group.allows("ReplaceUnhealthy") and group.allows("Terminate")):
-            return
-        now = self._service.clock.now()
-        real = self._service.clock.real
-        if instance.in_service_at is None or (now - instance.in_service_at).total_seconds() < real(
-            EARLY_FAILURE_SECONDS
+        elif group.deleting:
+            self._service.take_out(group, instance, "the deletion of its group")
+        elif why := self._why_unhealthy(group, instance, state):
+            instance.health_status = "Unhealthy"
+            if group.allows("ReplaceUnhealthy") and group.allows("Terminate"):
+                self._replace(group, instance, why)
+        elif state == "running" and instance.lifecycle == PENDING:
+            self._step(group, instance, lambda: self._steps.bring_in(group, instance))
+        elif (
+            instance.lifecycle == IN_SERVICE
+            and sorted(instance.target_groups) != sorted(group.target_groups)
+            and group.allows("AddToLoadBalancer")
         ):
-            self._count_failure(group, started=instance.lifecycle == IN_SERVICE)
-        self._terminate(group, instance, self._taken_out(because))
-
-    def _taken_out(self, because: str) -> str:
-        now = self._service.clock.now()
-        return f"At {now:%Y-%m-%dT%H:%M:%SZ} an instance was taken out of service in response to {because}."
-
-    def _count_failure(self, group: Group, *, started: bool) -> None:
-        group.failures += 1
-        # The first one that had started is replaced at once: a killed instance should not wait.
-        wait = self._service.clock.real(decisions.backoff(group.failures - 1 if started else group.failures))
-        group.retry_at = self._service.clock.now() + timedelta(seconds=wait)
-
-    def _terminate(self, group: Group, instance: Instance, cause: str) -> None:
-        activity = self._service.begin_activity(
-            group, f"Terminating EC2 instance: {instance.instance_id}", cause, self._steps.details(group, instance.zone)
-        )
-        if instance.lifecycle == PENDING:
-            self._service.end_activity(group, instance.activity_id, "Failed", self._machines.why(instance.instance_id))
-        instance.activity_id = activity.activity_id
-        instance.lifecycle = TERMINATING
-        if instance.target_groups:
-            activity.status_code = "WaitingForELBConnectionDraining"
-            self._do(instance.instance_id, lambda: self._steps.deregister(group, instance))
+            self._step(group, instance, lambda: self._steps.register(group, instance))
 
     def _advance_termination(self, group: Group, instance: Instance, state: str) -> None:
         if state == "terminated":
             del group.instances[instance.instance_id]
+            self._troubles.pop(instance.instance_id, None)
             self._service.end_activity(group, instance.activity_id, "Successful")
-        elif instance.stopping:
+        elif state == "shutting-down":
             return
-        elif state in ("stopped", "stopping") or group.deleting or self._drained(instance):
-            self._do(instance.instance_id, lambda: self._steps.terminate(group, instance))
+        elif state != "running" or group.deleting or not instance.target_groups or self._drained(instance):
+            self._step(group, instance, lambda: self._steps.terminate(instance))
+        elif instance.drain_until is None:
+            self._step(group, instance, lambda: self._steps.deregister(group, instance))
 
     def _drained(self, instance: Instance) -> bool:
         """Whether nobody would notice: AWS ends a drain early when no request is in flight."""
-        if not instance.target_groups:
-            return True
         if instance.drain_until is None:
             return False
         return self._service.clock.now() >= instance.drain_until or all(
             self._targets.drained(arn, instance.instance_id) for arn in instance.target_groups
         )
+
+    def _why_unhealthy(self, group: Group, instance: Instance, state: str) -> str:
+        """Return why an instance is to be replaced: a user's word, EC2's, or the load balancer's after the grace."""
+        if instance.unhealthy_because:
+            return instance.unhealthy_because
+        if not group.allows("HealthCheck"):
+            return ""
+        if state not in ("pending", "running"):
+            why = self._machines.why(instance.instance_id)
+            return "an EC2 health check indicating it has been terminated or stopped" + (f" ({why})" if why else "")
+        if group.elb_health and instance.in_service_at and self._age(instance) >= self._service.clock.real(group.grace):
+            for target_group in instance.target_groups:
+                if why := self._targets.unhealthy(target_group, instance.instance_id):
+                    return f"an ELB system health check failure ({why})"
+        return ""
+
+    def _replace(self, group: Group, instance: Instance, why: str) -> None:
+        """Take an instance out; the same pass fills its place, unless instances end as soon as they start."""
+        if instance.in_service_at is None:
+            self._service.count_failure(group, instance.launched_at, free=0)
+        elif self._age(instance) < self._service.clock.real(EARLY_SECONDS):
+            # One may be killed soon after its start, and is replaced at once; a row of them waits.
+            self._service.count_failure(group, instance.launched_at, free=1)
+        self._service.take_out(group, instance, why)
 
     def _match_capacity(self, group: Group) -> None:
         live = group.live()
@@ -209,6 +200,22 @@ class Controller:
         elif missing == 0 and not waiting and self._may_rebalance(group):
             self._launch(group, "An instance was launched to aid in balancing the group's zones.")
 
+    def _scale_in(self, group: Group, count: int) -> None:
+        before = len(group.live())
+        for _ in range(count):
+            instance = decisions.choose_scale_in(group)
+            if instance is None:
+                return
+            because = "a difference between desired and actual capacity, "
+            self._service.take_out(group, instance, f"{because}shrinking the capacity from {before} to {group.desired}")
+
+    def _launch(self, group: Group, cause: str) -> None:
+        occupied = [i.zone for i in group.live()] + [launch.zone for launch in group.launches.values()]
+        zone = decisions.choose_zone(group.zones, occupied)
+        activity = self._service.begin_activity(group, "Launching a new EC2 instance", cause, zone)
+        subnet = random.choice(group.subnets[zone])
+        group.launches[activity.activity_id] = Launch(activity.activity_id, zone, subnet, activity.start_time)
+
     def _all_in_service(self, group: Group) -> bool:
         return not group.launches and all(i.lifecycle == IN_SERVICE for i in group.live())
 
@@ -221,55 +228,52 @@ class Controller:
             and len(group.instances) < decisions.most_while_rebalancing(group)
         )
 
-    def _scale_in(self, group: Group, count: int) -> None:
-        before = len(group.live())
-        for _ in range(count):
-            instance = decisions.choose_scale_in(group)
-            if instance is None:
-                return
-            self._terminate(
-                group,
-                instance,
-                self._taken_out(
-                    "a difference between desired and actual capacity, "
-                    f"shrinking the capacity from {before} to {group.desired}"
-                ),
-            )
-
-    def _launch(self, group: Group, cause: str) -> None:
-        occupied = [i.zone for i in group.live()] + [launch.zone for launch in group.launches.values()]
-        zone = decisions.choose_zone(group.zones, occupied)
-        activity = self._service.begin_activity(
-            group, "Launching a new EC2 instance", cause, self._steps.details(group, zone)
-        )
-        launch = Launch(activity_id=activity.activity_id, zone=zone, subnet_id=group.subnets[zone])
-        group.launches[launch.activity_id] = launch
-        self._do(launch.activity_id, lambda: self._steps.launch(group, launch))
-
     def _settled(self, group: Group) -> bool:
         """Whether the newest instances have stayed: only then a row of failures is over."""
-        now, settled = self._service.clock.now(), self._service.clock.real(EARLY_FAILURE_SECONDS)
-        live = group.live()
-        return (
-            bool(live)
-            and self._all_in_service(group)
-            and all(i.in_service_at is not None and (now - i.in_service_at).total_seconds() >= settled for i in live)
-        )
+        live, settled = group.live(), self._service.clock.real(EARLY_SECONDS)
+        return bool(live) and self._all_in_service(group) and all(self._age(i) >= settled for i in live)
 
-    def _do(self, key: str, step: Callable[[], None]) -> None:
-        """Run a step in the pool, unless one for the same instance or launch is under way."""
-        if key in self._busy or self._stop.is_set():
+    def _age(self, instance: Instance) -> float:
+        """Return the real seconds that an instance has been in service."""
+        if instance.in_service_at is None:
+            return 0.0
+        return (self._service.clock.now() - instance.in_service_at).total_seconds()
+
+    def _step(self, group: Group, instance: Instance, step: Callable[[], None]) -> None:
+        self._do(group, instance.instance_id, instance.activity_id, step)
+
+    def _do(self, group: Group, key: str, activity_id: str, step: Callable[[], None]) -> None:
+        """Run a step in the pool, unless one for the same key is under way or failed a moment ago."""
+        trouble = self._troubles.get(key)
+        if key in self._busy or self._stop.is_set() or (trouble and time.monotonic() < trouble.not_before):
             return
         self._busy.add(key)
 
         def run() -> None:
+            error: Exception | None = None
             try:
                 step()
-            except Exception:
-                logger.exception("step for %s failed, the next pass tries again", key)
-            finally:
-                with self._service.lock:
-                    self._busy.discard(key)
+            except Exception as raised:  # noqa: BLE001  told below, and tried again
+                error = raised
+            with self._service.lock:
+                self._busy.discard(key)
+                if error is None:
+                    self._troubles.pop(key, None)
+                else:
+                    self._note_trouble(group, key, activity_id, error)
+            if error is None:
                 self.wake()
 
         self._pool.submit(run)
+
+    def _note_trouble(self, group: Group, key: str, activity_id: str, error: Exception) -> None:
+        """Say once what keeps a step from its end, in the log and in the activity, and put off the next try."""
+        trouble = self._troubles.setdefault(key, _Trouble())
+        wait = RETRY_SECONDS[min(trouble.times, len(RETRY_SECONDS) - 1)]
+        trouble.times += 1
+        trouble.not_before = time.monotonic() + wait
+        message = f"{type(error).__name__}: {error}"
+        if message != trouble.message:
+            logger.error("group %s: %s: tried again: %s", group.name, key, message, exc_info=error)
+            trouble.message = message
+        self._service.note(group, activity_id, message)

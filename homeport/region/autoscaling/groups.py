@@ -43,6 +43,7 @@ def create_auto_scaling_group(service: Service, params: Params) -> Params:
     _check_sizes(settings)
     template = _check_template(service, settings.get("LaunchTemplate"))
     subnets = _subnets(service, settings)
+    check_target_groups(service, settings["TargetGroupARNs"])
     with service.lock:
         if name in service.model.groups:
             raise AutoscalingClientError(
@@ -68,9 +69,10 @@ def update_auto_scaling_group(service: Service, params: Params) -> Params:
     changes = {key: value for key, value in params.items() if key not in NOT_SETTINGS}
     if "LaunchTemplate" in changes:
         changes["LaunchTemplate"] = _check_template(service, changes["LaunchTemplate"])
+    check_target_groups(service, changes.get("TargetGroupARNs", []))
     subnets = _subnets(service, changes) if changes.keys() & {"VPCZoneIdentifier", "AvailabilityZones"} else None
     with service.lock:
-        group = service.group(params["AutoScalingGroupName"])
+        group = service.changeable(params["AutoScalingGroupName"])
         settings = group.settings | changes
         if "DesiredCapacity" not in changes:
             settings["DesiredCapacity"] = min(max(group.desired, settings["MinSize"]), settings["MaxSize"])
@@ -119,7 +121,7 @@ def describe_auto_scaling_groups(service: Service, params: Params) -> Params:
 def set_desired_capacity(service: Service, params: Params) -> Params:
     """SetDesiredCapacity; HonorCooldown concerns simple scaling only and is accepted."""
     with service.lock:
-        group = service.group(params["AutoScalingGroupName"])
+        group = service.changeable(params["AutoScalingGroupName"])
         settings = group.settings | {"DesiredCapacity": params["DesiredCapacity"]}
         _check_sizes(settings)
         group.settings = settings
@@ -130,7 +132,7 @@ def set_desired_capacity(service: Service, params: Params) -> Params:
 def suspend_processes(service: Service, params: Params) -> Params:
     """SuspendProcesses: all of them when none is named."""
     with service.lock:
-        group = service.group(params["AutoScalingGroupName"])
+        group = service.changeable(params["AutoScalingGroupName"])
         for process in params.get("ScalingProcesses") or PROCESSES:
             if process not in PROCESSES:
                 raise validation(f"'{process}' is not a valid scaling process; one of {', '.join(PROCESSES)}")
@@ -141,7 +143,7 @@ def suspend_processes(service: Service, params: Params) -> Params:
 def resume_processes(service: Service, params: Params) -> Params:
     """ResumeProcesses: all of them when none is named."""
     with service.lock:
-        group = service.group(params["AutoScalingGroupName"])
+        group = service.changeable(params["AutoScalingGroupName"])
         for process in params.get("ScalingProcesses") or PROCESSES:
             group.suspended.pop(process, None)
     service.wake()
@@ -179,18 +181,29 @@ def _check_template(service: Service, template: Params | None) -> Params:
     if not template:
         raise validation("Valid requests must contain a LaunchTemplate")
     by = "LaunchTemplateId" if template.get("LaunchTemplateId") else "LaunchTemplateName"
+    version = template.get("Version", "$Default")
     try:
-        found = service.ec2.describe_launch_templates(**{f"{by}s": [template[by]]})["LaunchTemplates"][0]
+        found = service.ec2.describe_launch_template_versions(**{by: template[by], "Versions": [version]})
+        newest = found["LaunchTemplateVersions"][0]
     except (ClientError, IndexError) as error:
-        raise validation(f"The specified launch template {template[by]} does not exist") from error
+        raise validation(f"The launch template {template[by]} has no version {version}, or does not exist") from error
     return {
-        "LaunchTemplateId": found["LaunchTemplateId"],
-        "LaunchTemplateName": found["LaunchTemplateName"],
-        "Version": template.get("Version", "$Default"),
+        "LaunchTemplateId": newest["LaunchTemplateId"],
+        "LaunchTemplateName": newest["LaunchTemplateName"],
+        "Version": version,
     }
 
 
-def _subnets(service: Service, settings: Params) -> dict[str, str]:
+def check_target_groups(service: Service, arns: list[str]) -> None:
+    """Answer AWS's ``ValidationError`` unless all target groups exist."""
+    try:
+        if arns:
+            service.elbv2.describe_target_groups(TargetGroupArns=arns)
+    except ClientError as error:
+        raise validation("Provided Target Groups may not be valid. Please ensure they exist and try again.") from error
+
+
+def _subnets(service: Service, settings: Params) -> dict[str, list[str]]:
     identifiers = [s.strip() for s in settings.get("VPCZoneIdentifier", "").split(",") if s.strip()]
     if not identifiers:
         raise validation("VPCZoneIdentifier must name at least one subnet")
@@ -198,8 +211,10 @@ def _subnets(service: Service, settings: Params) -> dict[str, str]:
         subnets = service.ec2.describe_subnets(SubnetIds=identifiers)["Subnets"]
     except ClientError as error:
         raise validation(f"The subnet ID list '{settings['VPCZoneIdentifier']}' is not valid: {error}") from error
-    by_zone = {s["AvailabilityZone"]: s["SubnetId"] for s in subnets}
-    return dict(sorted(by_zone.items()))
+    by_zone: dict[str, list[str]] = {}
+    for subnet in sorted(subnets, key=lambda found: found["AvailabilityZone"]):
+        by_zone.setdefault(subnet["AvailabilityZone"], []).append(subnet["SubnetId"])
+    return by_zone
 
 
 def _adopt_traffic_sources(settings: Params) -> None:

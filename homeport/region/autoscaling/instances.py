@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from homeport.region.autoscaling.model import IN_SERVICE, Activity, Group, Instance
+from moto.autoscaling.exceptions import AutoscalingClientError as ServiceError
+
+from homeport.region.autoscaling.model import TERMINATING, Activity, Instance
 from homeport.region.autoscaling.service import Service, validation
 
 Params = dict[str, Any]
@@ -61,13 +63,15 @@ def terminate_instance_in_auto_scaling_group(service: Service, params: Params) -
     with service.lock:
         group = service.group_of(params["InstanceId"])
         instance = group.instances[params["InstanceId"]]
+        if instance.lifecycle == TERMINATING:
+            raise ServiceError("ScalingActivityInProgress", f"{instance.instance_id} is being terminated already")
         if params["ShouldDecrementDesiredCapacity"]:
             if group.desired - 1 < group.minimum:
                 raise validation("Currently, desiredSize equals minSize; terminating the instance would go below it")
             group.settings["DesiredCapacity"] = group.desired - 1
-        instance.doomed = True
+        activity = service.take_out(group, instance, "a user request")
         service.wake()
-        return {"Activity": _describe_activity(_announced(service, group, instance))}
+        return {"Activity": _describe_activity(activity)}
 
 
 def set_instance_health(service: Service, params: Params) -> Params:
@@ -82,7 +86,7 @@ def set_instance_health(service: Service, params: Params) -> Params:
         ).total_seconds() < service.clock.real(group.grace)
         if params["HealthStatus"] == "Healthy" or not (params.get("ShouldRespectGracePeriod", True) and in_grace):
             instance.health_status = params["HealthStatus"]
-            instance.unhealthy_because = "a user health-check"
+            instance.unhealthy_because = "a user health-check" if instance.health_status == "Unhealthy" else ""
     service.wake()
     return {}
 
@@ -90,7 +94,7 @@ def set_instance_health(service: Service, params: Params) -> Params:
 def set_instance_protection(service: Service, params: Params) -> Params:
     """SetInstanceProtection."""
     with service.lock:
-        group = service.group(params["AutoScalingGroupName"])
+        group = service.changeable(params["AutoScalingGroupName"])
         for instance_id in params["InstanceIds"]:
             if instance_id not in group.instances:
                 raise validation(f"The instance {instance_id} is not part of Auto Scaling group {group.name}.")
@@ -98,18 +102,6 @@ def set_instance_protection(service: Service, params: Params) -> Params:
             group.instances[instance_id].protected = params["ProtectedFromScaleIn"]
     service.wake()
     return {}
-
-
-def _announced(service: Service, group: Group, instance: Instance) -> Activity:
-    return Activity(
-        activity_id=instance.activity_id,
-        group_name=group.name,
-        group_arn=group.arn,
-        description=f"Terminating EC2 instance: {instance.instance_id}",
-        cause="an instance was taken out of service in response to a user request",
-        start_time=service.clock.now(),
-        details="{}",
-    )
 
 
 def _page_start(token: str) -> int:
@@ -135,8 +127,3 @@ def _describe_activity(activity: Activity) -> Params:
     if activity.status_message:
         shape["StatusMessage"] = activity.status_message
     return shape
-
-
-def in_service(group: Group) -> list[Instance]:
-    """Return the instances that are in service."""
-    return [i for i in group.instances.values() if i.lifecycle == IN_SERVICE]

@@ -30,6 +30,8 @@ class Instance(msgspec.Struct):
     launch_template: LaunchTemplate | None
     activity_id: str
     """The activity that is bringing it in or taking it out."""
+    launched_at: datetime
+    """When its launch was decided."""
     lifecycle: str = PENDING
     health_status: str = "Healthy"
     protected: bool = False
@@ -38,11 +40,8 @@ class Instance(msgspec.Struct):
     in_service_at: datetime | None = None
     drain_until: datetime | None = None
     """When its deregistration delay ends; set while it drains."""
-    doomed: bool = False
-    """Whether a user asked to terminate it; it counts as capacity no more."""
-    stopping: bool = False
-    """Whether its termination was asked for already."""
     unhealthy_because: str = ""
+    """Set with a user's own verdict on its health."""
 
 
 class Activity(msgspec.Struct):
@@ -67,6 +66,7 @@ class Launch(msgspec.Struct):
     activity_id: str
     zone: str
     subnet_id: str
+    decided_at: datetime
 
 
 class Group(msgspec.Struct):
@@ -80,8 +80,8 @@ class Group(msgspec.Struct):
     arn: str
     created: datetime
     settings: dict[str, Any]
-    subnets: dict[str, str]
-    """Subnet id by zone, in the order of the group's zones."""
+    subnets: dict[str, list[str]]
+    """Subnet ids by zone, in the order of the group's zones."""
     instances: dict[str, Instance] = {}
     launches: dict[str, Launch] = {}
     suspended: dict[str, str] = {}
@@ -92,7 +92,8 @@ class Group(msgspec.Struct):
     activities: list[Activity] = []
     """The newest first."""
     failures: int = 0
-    """Launches that failed in a row; each doubles the wait before the next."""
+    """Passes in a row in which a launch failed, or an instance soon after it; each doubles the wait for the next."""
+    failed_at: datetime | None = None
     retry_at: datetime | None = None
 
     @property
@@ -136,7 +137,7 @@ class Group(msgspec.Struct):
 
     def live(self) -> list[Instance]:
         """Return the instances that count as capacity: pending and in service."""
-        return [i for i in self.instances.values() if i.lifecycle in (PENDING, IN_SERVICE) and not i.doomed]
+        return [i for i in self.instances.values() if i.lifecycle in (PENDING, IN_SERVICE)]
 
 
 class Policy(msgspec.Struct):

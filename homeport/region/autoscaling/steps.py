@@ -1,15 +1,13 @@
 """What a group's controller asks of EC2 and the load balancers: calls of the API, made outside its lock."""
 
 import base64
-import json
 import logging
 from datetime import timedelta
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from homeport.region.autoscaling import decisions
-from homeport.region.autoscaling.model import IN_SERVICE, Group, Instance, Launch, LaunchTemplate
+from homeport.region.autoscaling.model import IN_SERVICE, PENDING, Group, Instance, Launch, LaunchTemplate
 from homeport.region.autoscaling.service import Service
 
 logger = logging.getLogger(__name__)
@@ -32,31 +30,32 @@ PASSED_ON = (
 class Steps:
     """The steps of one Auto Scaling service; each is safe to repeat after an interruption."""
 
-    def __init__(self, service: Service, elbv2: Any) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
         self._ec2 = service.ec2
-        self._elbv2 = elbv2
-
-    def details(self, group: Group, zone: str) -> str:
-        """Return an activity's details, as AWS writes them."""
-        return json.dumps({"Subnet ID": group.subnets.get(zone, ""), "Availability Zone": zone})
+        self._elbv2 = service.elbv2
 
     def launch(self, group: Group, launch: Launch) -> None:
-        """Run one instance and make it a member; a refusal ends the activity and lengthens the next wait."""
+        """Run one instance and make it a member; a refusal ends the activity and lengthens the next wait.
+
+        No answer at all is raised instead: EC2 may have run it, and the same token finds it the next time.
+        """
         try:
             template, data = self._template(group)
             run = self._ec2.run_instances(**_run_request(group, launch, template, data))["Instances"][0]
-        except (ClientError, BotoCoreError, LookupError, ValueError) as error:
+        except (ClientError, LookupError, ValueError) as error:
             self._give_up(group, launch, error)
             return
         with self._service.lock:
-            group.launches.pop(launch.activity_id, None)
+            if group.launches.pop(launch.activity_id, None) is None:
+                return
             group.instances[run["InstanceId"]] = Instance(
                 instance_id=run["InstanceId"],
                 zone=launch.zone,
                 instance_type=run["InstanceType"],
                 launch_template=template,
                 activity_id=launch.activity_id,
+                launched_at=launch.decided_at,
                 protected=bool(group.settings["NewInstancesProtectedFromScaleIn"]),
             )
             for activity in group.activities:
@@ -69,9 +68,11 @@ class Steps:
         if group.allows("AddToLoadBalancer"):
             self.register(group, instance)
         with self._service.lock:
-            instance.lifecycle = IN_SERVICE
-            instance.in_service_at = self._service.clock.now()
-            self._service.end_activity(group, instance.activity_id, "Successful")
+            # A user may have terminated it meanwhile.
+            if instance.lifecycle == PENDING:
+                instance.lifecycle = IN_SERVICE
+                instance.in_service_at = self._service.clock.now()
+                self._service.end_activity(group, instance.activity_id, "Successful")
 
     def register(self, group: Group, instance: Instance) -> None:
         """Bring an instance's registrations in line with the group's target groups."""
@@ -99,16 +100,19 @@ class Steps:
             real = self._service.clock.real(delay)
             instance.drain_until = self._service.clock.now() + timedelta(seconds=real)
 
-    def terminate(self, group: Group, instance: Instance) -> None:
-        """Terminate the instance; the pass that finds it terminated forgets it."""
+    def terminate(self, instance: Instance) -> None:
+        """Terminate the instance; the pass that finds it terminated forgets it.
+
+        A group does not ask for an instance's own protection against termination, in AWS neither.
+        """
+        named = [instance.instance_id]
         try:
-            self._ec2.terminate_instances(InstanceIds=[instance.instance_id])
+            self._ec2.terminate_instances(InstanceIds=named)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
+            if error.response["Error"]["Code"] != "OperationNotPermitted":
                 raise
-            logger.info("%s: %s is gone already", group.name, instance.instance_id)
-        with self._service.lock:
-            instance.stopping = True
+            self._ec2.modify_instance_attribute(InstanceId=named[0], DisableApiTermination={"Value": False})
+            self._ec2.terminate_instances(InstanceIds=named)
 
     def _template(self, group: Group) -> tuple[LaunchTemplate, dict[str, Any]]:
         wanted = group.settings["LaunchTemplate"]
@@ -122,9 +126,7 @@ class Steps:
         logger.warning("%s: launch in %s failed: %s", group.name, launch.zone, error)
         with self._service.lock:
             group.launches.pop(launch.activity_id, None)
-            group.failures += 1
-            wait = self._service.clock.real(decisions.backoff(group.failures))
-            group.retry_at = self._service.clock.now() + timedelta(seconds=wait)
+            self._service.count_failure(group, launch.decided_at, free=0)
             self._service.end_activity(group, launch.activity_id, "Failed", f"{error}. Launching EC2 instance failed.")
 
     def _deregistration_delay(self, arn: str) -> int:

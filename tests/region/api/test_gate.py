@@ -226,7 +226,7 @@ def most_at_once(service, action):
             "HTTP_HOST": "127.0.0.1",
             "CONTENT_TYPE": "application/x-www-form-urlencoded",
             "CONTENT_LENGTH": str(len(body)),
-            "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=k/20260101/eu-central-1/{service}/aws4_request",
+            "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=k/20260101/eu-central-1/{service}/aws4_request, x",
             "wsgi.input": io.BytesIO(body),
         }
         gate(environ, lambda *_: None)
@@ -257,3 +257,21 @@ def test_json_errors_are_json(api):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(urllib.request.Request(api.url, data=b"{}", headers=headers))
     assert json.loads(caught.value.read())["__type"].endswith("InvalidAction")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "AWS4-HMAC-SHA256 Credential=x/nodate/eu-central-1/autoscaling/aws4_request, SignedHeaders=host, Signature=0",
+        "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/ec2/aws4_request/autoscaling, Signature=0",
+        "AWS x:y",
+        "Basic eDp5",
+    ],
+)
+def test_a_signature_of_another_form_is_refused_before_anybody_reads_it_differently(api, seen, authorization):
+    calls = len(seen.before)
+    data = b"Action=DescribeAutoScalingGroups&Version=2011-01-01"
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(api.url, data=data, headers={"Authorization": authorization}))
+    assert b"IncompleteSignature" in caught.value.read()
+    assert len(seen.before) == calls

@@ -55,7 +55,8 @@ class Account:
             "InstanceType": "t3.micro",
             "UserData": base64.b64encode(USER_DATA.encode()).decode(),
         } | data
-        made = self.ec2.create_launch_template(LaunchTemplateName=f"t{self.templates}", LaunchTemplateData=fields)
+        name = f"template-{self.templates}"
+        made = self.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=fields)
         return made["LaunchTemplate"]["LaunchTemplateId"]
 
     def create(self, name, size, *, template=None, **fields):
@@ -84,9 +85,10 @@ class Account:
 
         def look():
             members = self.members(name)
-            return members if len(members) == size and {m["LifecycleState"] for m in members} <= {"InService"} else None
+            settled = len(members) == size and all(m["LifecycleState"] == "InService" for m in members)
+            return (members,) if settled else None
 
-        return self.wait(f"{name} has {size} in service", look)
+        return self.wait(f"{name} has {size} in service", look)[0]
 
     def activities(self, name):
         return self.autoscaling.describe_scaling_activities(AutoScalingGroupName=name)["Activities"]

@@ -3,6 +3,7 @@ import os
 import signal
 import threading
 from collections import Counter
+from datetime import UTC
 
 import pytest
 from botocore.exceptions import ClientError
@@ -338,9 +339,9 @@ json_values = st.recursive(
             Group,
             name=st.text(),
             arn=st.text(),
-            created=st.datetimes(timezones=st.timezones()),
+            created=st.datetimes(timezones=st.just(UTC)),
             settings=st.dictionaries(st.text(), json_values),
-            subnets=st.dictionaries(st.text(), st.text()),
+            subnets=st.dictionaries(st.text(), st.lists(st.text())),
             instances=st.dictionaries(
                 st.text(),
                 st.builds(
@@ -350,7 +351,8 @@ json_values = st.recursive(
                     instance_type=st.text(),
                     launch_template=st.none(),
                     activity_id=st.text(),
-                    in_service_at=st.none() | st.datetimes(timezones=st.timezones()),
+                    launched_at=st.datetimes(timezones=st.just(UTC)),
+                    in_service_at=st.none() | st.datetimes(timezones=st.just(UTC)),
                 ),
             ),
         ),
@@ -358,5 +360,5 @@ json_values = st.recursive(
     )
 )
 def test_what_is_saved_is_what_is_loaded(groups):
-    saved = AutoScaling(groups=groups).dump()
-    assert AutoScaling.load(saved).dump() == saved
+    model = AutoScaling(groups=groups)
+    assert AutoScaling.load(model.dump()) == model
