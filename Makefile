@@ -6,6 +6,9 @@ PORT ?= 4566
 # A command whose own path must not depend on an activated environment.
 homeport := .venv/bin/homeport
 
+$(homeport):
+	@scripts/bootstrap
+
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -18,10 +21,11 @@ setup-dev:
 up: setup ## A fleet on this machine: region, image, terraform apply, healthy targets
 	@$(homeport) up --speed $(SPEED) --port $(PORT)
 
-status: setup ## Show every service's instances and their health
+# Neither needs what setup brings once the fleet is up.
+status: $(homeport) ## Show every service's instances and their health
 	@$(homeport) status
 
-down: setup ## Stop everything and remove it
+down: $(homeport) ## Stop everything and remove it
 	@$(homeport) down
 
 test: setup-dev ## Lint, unit, Terraform and end-to-end tests; says what it skipped and why

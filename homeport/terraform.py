@@ -1,8 +1,8 @@
 """Terraform on the platform's root, as a user would run it; its own output is logged whole and shown in short."""
 
-import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from homeport.errors import HomeportError
 from homeport.region.state import explained, write_atomically
@@ -43,7 +42,8 @@ class Terraform:
 
         A variables file on a command line comes after those named here and wins.
         """
-        file = f"-var-file={self.environments / self.environment}.tfvars"
+        # Terraform splits these as a shell would.
+        file = shlex.quote(f"-var-file={self.environments / self.environment}.tfvars")
         commands = ("plan", "apply", "destroy", "refresh", "import", "console")
         return (
             {f"TF_CLI_ARGS_{command}": file for command in commands}
@@ -57,6 +57,8 @@ class Terraform:
         # Not pathlib's: it raises for a file in a folder that is closed to this user.
         if given and os.path.isfile(given):  # noqa: PTH113
             return {"TF_CLI_CONFIG_FILE": given}
+        if os.path.isfile(os.path.expanduser("~/.terraformrc")):  # noqa: PTH111, PTH113
+            return {}
         configuration = self.data / "terraform.rc"
         mirror = find_mirror()
         if mirror is None:
@@ -87,23 +89,13 @@ class Terraform:
         """Apply without asking."""
         self.run(["apply", "-auto-approve", "-input=false", *extra], show)
 
-    def destroy(self, show: Callable[[str], None]) -> None:
-        """Destroy everything without asking."""
-        self.run(["destroy", "-auto-approve", "-input=false"], show)
-
-    def outputs(self) -> dict[str, Any]:
-        """Return the root's outputs by name."""
-        lines: list[str] = []
-        self.run(["output", "-json"], lines.append, everything=True)
-        return {name: output["value"] for name, output in json.loads("".join(lines)).items()}
-
-    def run(self, arguments: Sequence[str], show: Callable[[str], None], *, everything: bool = False) -> None:
+    def run(self, arguments: Sequence[str], show: Callable[[str], None]) -> None:
         """Run one command; ``show`` gets the lines worth showing.
 
         Raises:
             HomeportError: with the command's last lines, and the command itself to run by hand.
         """
-        command = [find_terraform(), *arguments, *([] if "-json" in arguments else ["-no-color"])]
+        command = [find_terraform(), *arguments, "-no-color"]
         log = self.data / f"{arguments[0]}.log"
         last: deque[str] = deque(maxlen=25)
         with explained(log):
@@ -115,7 +107,7 @@ class Terraform:
                     with explained(log):
                         record.write(line)
                     last.append(line.rstrip())
-                    if everything or WORTH_SHOWING.search(line):
+                    if WORTH_SHOWING.search(line):
                         show(line.rstrip())
             except BaseException:
                 show("interrupted: Terraform ends what it is doing (Ctrl-C again kills it)")

@@ -97,7 +97,11 @@ def _describe(group: dict[str, Any], elbv2: Any, state: StateFolder) -> dict[str
         }
         for instance in group["Instances"]
     ]
-    healthy = [i for i in instances if (i["target"] == "healthy" or not targets) and i["lifecycle"] == "InService"]
+    healthy = [
+        i
+        for i in instances
+        if (i["target"] == "healthy" or not group["TargetGroupARNs"]) and i["lifecycle"] == "InService"
+    ]
     return {"url": url, "desired": group["DesiredCapacity"], "healthy": len(healthy), "instances": instances}
 
 

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ import msgspec
 from homeport.errors import HomeportError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-_ENTRIES = ("api.log", "region.log", "region.json", "credentials", "lock")
+_ENTRIES = ("region.log", "region.json", "credentials", "lock")
 """The lock comes last: what is left of a removal that was killed is still known as ours by it."""
-_FOLDERS = ("images", "instances", "balancers", "journal", "terraform", "saves")
+_FOLDERS = ("images", "instances", "balancers", "journal", "terraform")
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -55,11 +56,6 @@ class StateFolder:
             return cls(Path("/var/lib/homeport"))
         base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
         return cls(Path(base).expanduser() / "homeport")
-
-    @property
-    def api_log(self) -> Path:
-        """One line for each API request."""
-        return self.root / "api.log"
 
     @property
     def region_log(self) -> Path:
@@ -102,11 +98,6 @@ class StateFolder:
         return self.root / "terraform"
 
     @property
-    def saves(self) -> Path:
-        """Saved state of the API."""
-        return self.root / "saves"
-
-    @property
     def lock(self) -> Path:
         """Held by the region's process as long as it runs; names its pid."""
         return self.root / "lock"
@@ -114,7 +105,15 @@ class StateFolder:
     def check(self) -> None:
         """Raise ``HomeportError`` for what is no state folder: the names inside would be somebody else's files."""
         with explained(self.root):
-            if not self.root.exists() or self.lock.exists():
+            if not self.root.exists():
+                return
+            if self._is_anothers():
+                raise HomeportError(
+                    f"{self.root} belongs to another user, or others may write in it: what they put there could "
+                    "make us write elsewhere",
+                    next_step="name a folder of your own: --state, or HOMEPORT_STATE",
+                )
+            if self.lock.exists():
                 return
             if self.root.is_dir() and not any(self.root.iterdir()):
                 return
@@ -123,6 +122,10 @@ class StateFolder:
             f"{self.root} {what}, so it cannot be a state folder",
             next_step="name a new or an empty folder: --state, or HOMEPORT_STATE",
         )
+
+    def _is_anothers(self) -> bool:
+        facts = self.root.stat()
+        return facts.st_uid != os.geteuid() or bool(facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
     def create(self) -> None:
         """Make the folder and those inside; raise ``HomeportError`` when that cannot be."""
@@ -133,7 +136,7 @@ class StateFolder:
             self.lock.touch(mode=0o644)
             for folder in (self.images, self.instances, self.balancers):
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            for folder in (self.journal, self.terraform, self.saves):
+            for folder in (self.journal, self.terraform):
                 folder.mkdir(mode=0o700, exist_ok=True)
             for folder in (self.root, self.images, self.instances):
                 # Whatever the caller's umask: the services' unprivileged user passes through here.

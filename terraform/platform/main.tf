@@ -60,9 +60,9 @@ module "service" {
   root_volume_gib  = var.root_volume_gib
 
   port                = each.value.port
-  paths               = each.value.paths
-  tables              = each.value.tables
-  queues              = each.value.queues
+  paths               = try(each.value.paths, [])
+  tables              = try(each.value.tables, [])
+  queues              = try(each.value.queues, [])
   capacity            = lookup(var.capacity, each.key, each.value.capacity)
   requests_per_target = try(each.value.scaling.requests_per_target, null)
   instance_warmup     = var.instance_warmup

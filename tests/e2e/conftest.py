@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -20,6 +19,11 @@ from tests.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMEPORT = ROOT / ".venv" / "bin" / "homeport"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes the fleet away comes after everything else that needs it."""
+    items.sort(key=lambda item: item.name.startswith("test_zz_"))
 
 
 def run(*arguments: str, check: bool = True, env: dict[str, str] | None = None, timeout: float = 300) -> Any:
@@ -118,13 +122,3 @@ def whole_fleet(fleet: Fleet) -> Fleet:
 def marked_processes(state: StateFolder) -> list[int]:
     """Return the processes that carry the mark of a state folder."""
     return [found.pid for found in processes.find_marked((processes.STATE_MARK, str(state.root)))]
-
-
-def environment_without(*tools: str) -> dict[str, str]:
-    """Return this environment with a PATH on which the tools are not found."""
-    folder = Path(tempfile.mkdtemp(prefix="homeport-path-"))
-    for place in os.environ["PATH"].split(os.pathsep):
-        for tool in Path(place).glob("*") if Path(place).is_dir() else ():
-            if tool.name not in tools and not (folder / tool.name).exists():
-                (folder / tool.name).symlink_to(tool)
-    return os.environ | {"PATH": str(folder)}

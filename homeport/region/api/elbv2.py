@@ -44,21 +44,22 @@ class LoadBalancing:
 def install(services: LoadBalancing) -> None:
     """Let moto answer with our class; before the server starts.
 
-    Classic and application load balancers share a host name: moto's dispatcher for both tells them apart
-    by the API version, and finds our class by the name it imported.
+    Classic and application load balancers share a host name, and differ by the API version.
     """
-    urls: Any = importlib.import_module("moto.elb.urls")
-    urls.ELBV2Response = elbv2_response(services)
-    urls.ELBResponse = ClassicLoadBalancers
+    response = elbv2_response(services)
 
+    # Not "dispatch": by that name moto expects a method of a response class.
+    def answer(request: Any, *arguments: Any) -> Any:
+        # moto would give classic load balancers names of AWS's own, and make nothing real.
+        if request.values.get("Version") != "2015-12-01":
+            raise Refusal(
+                "InvalidAction", "The region has application load balancers, of API version 2015-12-01, only."
+            )
+        return response.dispatch(request, *arguments)
 
-class ClassicLoadBalancers:
-    """Classic load balancers, which nothing here makes real: moto would give them names of AWS's own."""
-
-    @staticmethod
-    def dispatch(*_: Any) -> Any:
-        """Refuse."""
-        raise Refusal("InvalidAction", "The region has no classic load balancers: make an application load balancer.")
+    for module in ("moto.elb.urls", "moto.elbv2.urls"):
+        urls: Any = importlib.import_module(module)
+        urls.url_paths = dict.fromkeys(urls.url_paths, answer)
 
 
 def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
@@ -89,6 +90,10 @@ def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
                 raise
             created.activate()
             return result
+
+        def modify_load_balancer_attributes(self) -> ActionResult:
+            validation.check_attributes({one["Key"]: one["Value"] for one in self._get_param("Attributes", [])})
+            return super().modify_load_balancer_attributes()
 
         def delete_load_balancer(self) -> ActionResult:
             found = self.elbv2_backend.load_balancers.get(self._get_param("LoadBalancerArn"))

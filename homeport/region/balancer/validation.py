@@ -23,6 +23,7 @@ LIMITS = (
 )
 """What CreateTargetGroup documents for HTTP and HTTPS groups."""
 ATTRIBUTE_LIMITS = {
+    "idle_timeout.timeout_seconds": (1, 4000),
     "deregistration_delay.timeout_seconds": (0, 3600),
     "slow_start.duration_seconds": (0, 900),
     "stickiness.lb_cookie.duration_seconds": (1, 604800),

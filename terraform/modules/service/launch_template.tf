@@ -1,12 +1,11 @@
 locals {
   # The image owns the unit that starts the service; user-data only says which service this machine is. Every name
-  # here can be read by anyone on the machine: secrets are fetched from the parameter path at boot.
+  # here can be read by anyone on the machine: no secret stands here.
   settings = merge(
     {
-      HOMEPORT_ENVIRONMENT    = var.environment
-      HOMEPORT_PARAMETER_PATH = local.parameter_path
-      HOMEPORT_PORT           = tostring(var.port)
-      HOMEPORT_SERVICE        = var.service
+      HOMEPORT_ENVIRONMENT = var.environment
+      HOMEPORT_PORT        = tostring(var.port)
+      HOMEPORT_SERVICE     = var.service
     },
     { for table in var.tables : "HOMEPORT_TABLE_${upper(replace(table, "-", "_"))}" => "${local.prefix}-${table}" },
     { for queue in var.queues : "HOMEPORT_QUEUE_${upper(replace(queue, "-", "_"))}" => "${local.prefix}-${queue}" },

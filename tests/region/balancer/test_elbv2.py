@@ -337,3 +337,23 @@ def test_a_balancer_needs_two_zones_a_free_name_and_can_be_protected(cloud):
     protected = [{"Key": "deletion_protection.enabled", "Value": "true"}]
     cloud.elbv2.modify_load_balancer_attributes(LoadBalancerArn=balancer, Attributes=protected)
     assert refused(cloud.elbv2.delete_load_balancer, LoadBalancerArn=balancer)["Code"] == "OperationNotPermitted"
+
+
+@pytest.mark.parametrize("value", ["x", "0", "4001", "-1", ""])
+def test_an_idle_timeout_that_is_none_is_refused(cloud, value):
+    arn, _ = cloud.balancer()
+    attribute = {"Key": "idle_timeout.timeout_seconds", "Value": value}
+    with pytest.raises(ClientError, match="ValidationError"):
+        cloud.elbv2.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[attribute])
+    kept = cloud.elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+    assert attribute not in kept
+
+
+def test_classic_load_balancers_are_refused(cloud):
+    url = cloud.elbv2.meta.endpoint_url
+    classic = boto3.client(
+        "elb", endpoint_url=url, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="y"
+    )
+    listener = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstancePort": 80}
+    with pytest.raises(ClientError, match="InvalidAction"):
+        classic.create_load_balancer(LoadBalancerName="old", Listeners=[listener], AvailabilityZones=[f"{REGION}a"])

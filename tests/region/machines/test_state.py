@@ -91,7 +91,7 @@ def test_removing_leaves_strangers_alone(state):
     (state.images / "image" / "file").write_text("")
     (state.images / "image").chmod(0o555)
     (state.images / "ami-1").symlink_to("image")
-    state.api_log.write_text("")
+    state.region_log.write_text("")
     (state.root / "mine.txt").write_text("")
     assert state.remove() == [state.root / "mine.txt"]
     (state.root / "mine.txt").unlink()

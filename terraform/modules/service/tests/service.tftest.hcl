@@ -103,7 +103,6 @@ run "user_data_only_writes_the_settings" {
   assert {
     condition = yamldecode(base64decode(aws_launch_template.this.user_data)).write_files[0].content == join("", [
       "HOMEPORT_ENVIRONMENT=test\n",
-      "HOMEPORT_PARAMETER_PATH=/homeport/test/balance\n",
       "HOMEPORT_PORT=8101\n",
       "HOMEPORT_SERVICE=balance\n",
     ])
