@@ -274,3 +274,17 @@ def test_pipelined_requests_are_answered_in_order(sample: Instance) -> None:
         connection.send(path)
     assert [connection.receive().status_code for _ in range(3)] == [200, 404, 200]
     connection.close()
+
+
+def test_a_check_that_passes_is_counted_and_not_logged(sample: Instance) -> None:
+    for path, request_id in (
+        ("/healthz", "quiet-1"),
+        ("/readyz", "quiet-2"),
+        ("/metrics", "quiet-3"),
+        ("/version", "told-1"),
+    ):
+        assert httpx.get(f"{sample.url}{path}", headers={"X-Request-Id": request_id}).status_code == 200
+    # Lines keep their order: the last one stands after what was left out.
+    eventually(lambda: "told-1" in sample.log_file.read_text(), "the last one's line")
+    assert "quiet-" not in sample.log_file.read_text()
+    assert 'route="/healthz",service="sample",status="200"' in httpx.get(f"{sample.url}/metrics").text

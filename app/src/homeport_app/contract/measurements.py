@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from http import HTTPStatus
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +14,8 @@ from homeport_app.logs import LineWriter
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 UNMATCHED = "unmatched"
+_ROUTINE = frozenset(("/healthz", "/readyz", "/metrics"))
+"""Asked by machines every few seconds: counted, but a line each would drown the log. A failure gets its line."""
 
 
 class Measurements:
@@ -52,7 +55,7 @@ class Measurements:
         series = self._series.get(key) or self._prepare(key)
         series.increment()
         series.observe(seconds)
-        if self._writer is not None:
+        if series.log_fields and self._writer is not None:
             now = time.time()
             second = int(now)
             self._writer.write(
@@ -75,7 +78,7 @@ class Measurements:
         series = self._series[key] = _Series(
             self._requests.labels(*labels).inc,
             self._seconds.labels(*labels).observe,
-            msgspec.json.encode(fields).decode()[1:-1],
+            "" if route in _ROUTINE and status == HTTPStatus.OK else msgspec.json.encode(fields).decode()[1:-1],
         )
         return series
 
@@ -86,6 +89,7 @@ class _Series(NamedTuple):
     increment: Callable[[], None]
     observe: Callable[[float], None]
     log_fields: str
+    """Empty for what is not worth a line."""
 
 
 @lru_cache(maxsize=2)
