@@ -1,5 +1,3 @@
-import threading
-import time
 from datetime import UTC, datetime
 
 
@@ -20,14 +18,6 @@ class Clock:
         """Return the real seconds that an AWS ``period`` (in seconds) lasts here."""
         return period / self.factor
 
-    def monotonic(self) -> float:
-        """Return seconds on a clock that never steps, for deadlines."""
-        return time.monotonic()
-
     def now(self) -> datetime:
         """Return the present moment (UTC, wall clock), for what the API reports."""
         return datetime.now(UTC)
-
-    def wait(self, event: threading.Event, period: float) -> bool:
-        """Wait at most an AWS ``period`` (in seconds, scaled) for ``event``; return whether it was set."""
-        return event.wait(self.real(period))

@@ -44,7 +44,6 @@ class TargetGroup:
     stickiness_seconds: int = 86400
     stickiness_cookie: str = ""
     slow_start_seconds: int = 0
-    deregistration_delay: int = 300
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,6 @@ def target_group(one: FakeTargetGroup, registry: Registry, zones: set[str]) -> T
         stickiness_seconds=int(attributes.get(f"stickiness.{kind}.duration_seconds", 86400)),
         stickiness_cookie=attributes.get("stickiness.app_cookie.cookie_name", ""),
         slow_start_seconds=int(attributes.get("slow_start.duration_seconds", 0)),
-        deregistration_delay=int(attributes.get("deregistration_delay.timeout_seconds", 300)),
     )
 
 
