@@ -1,105 +1,16 @@
 """One fleet for the whole run: the provider waits a minute for each load balancer."""
 
-import contextlib
-import json
 import shutil
-import socket
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from homeport.region import access, processes
-from homeport.region.state import StateFolder
-from tests.polling import eventually
-
-ROOT = Path(__file__).resolve().parents[2]
-HOMEPORT = ROOT / ".venv" / "bin" / "homeport"
+from tests.fleets import Fleet, free_port, state_folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes the fleet away comes after everything else that needs it."""
     items.sort(key=lambda item: item.name.startswith("test_zz_"))
-
-
-def run(*arguments: str, check: bool = True, env: dict[str, str] | None = None, timeout: float = 300) -> Any:
-    """Run a command, its output in the failure when it fails."""
-    done = subprocess.run(
-        [str(a) for a in arguments], capture_output=True, text=True, timeout=timeout, env=env, cwd=ROOT, check=False
-    )
-    if check and done.returncode != 0:
-        pytest.fail(f"{arguments} exited with {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)
-    return done
-
-
-def wait(what: str, condition: Callable[[], Any], deadline: float = 30) -> Any:
-    """Poll until the condition holds and return its value; fail with its last value."""
-    return eventually(condition, deadline, what)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def state_folder() -> Iterator[StateFolder]:
-    """A state folder that the services' unprivileged user may pass through; pytest's own is closed to it."""
-    folder = Path(tempfile.mkdtemp(prefix="homeport-e2e-"))
-    folder.chmod(0o755)
-    state = StateFolder(folder / "state")
-    try:
-        yield state
-    finally:
-        run(HOMEPORT, "down", "--state", state.root, check=False)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@dataclass
-class Fleet:
-    """A running fleet and the ways to look at it."""
-
-    state: StateFolder
-    port: int
-
-    def homeport(self, *arguments: str, **options: Any) -> Any:
-        return run(HOMEPORT, *arguments, "--state", self.state.root, **options)
-
-    def up(self, **options: Any) -> Any:
-        return self.homeport("up", "--port", str(self.port), **options)
-
-    def status(self) -> dict[str, Any]:
-        return json.loads(self.homeport("status", "--json").stdout)["services"]["balance"]
-
-    def shell(self, script: str, **options: Any) -> Any:
-        """Run a script as a user would, after eval of the region's settings."""
-        # The user's own aws comes first; the lock brings one for machines that have none.
-        prefix = f'set -eu; PATH="$PATH:{HOMEPORT.parent}"; eval "$({HOMEPORT} region env --state {self.state.root})"\n'
-        return run("bash", "-c", prefix + script, **options)
-
-    def terraform(self, *arguments: str, **options: Any) -> Any:
-        return self.shell(f"terraform -chdir={ROOT}/terraform/platform {' '.join(arguments)}", **options)
-
-    def client(self, service: str) -> Any:
-        return access.client(service, access.settings(access.running(self.state), access.read_keys(self.state)))
-
-    @property
-    def url(self) -> str:
-        return f"{self.status()['url']}/users/alice/balance"
-
-    def wait_healthy(self, count: int, deadline: float = 60) -> dict[str, Any]:
-        """Wait until exactly so many instances are there, all in service and healthy."""
-
-        def healthy() -> Any:
-            status = self.status()
-            return status if status["healthy"] == count == len(status["instances"]) else None
-
-        return wait(f"{count} healthy instances", healthy, deadline)
 
 
 @pytest.fixture(scope="session")
@@ -117,8 +28,3 @@ def whole_fleet(fleet: Fleet) -> Fleet:
     """The fleet as every test expects it: three healthy instances."""
     fleet.wait_healthy(3)
     return fleet
-
-
-def marked_processes(state: StateFolder) -> list[int]:
-    """Return the processes that carry the mark of a state folder."""
-    return [found.pid for found in processes.find_marked((processes.STATE_MARK, str(state.root)))]

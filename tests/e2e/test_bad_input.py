@@ -16,9 +16,8 @@ import pytest
 from homeport.images import interpreter
 from homeport.region import access, daemon, processes
 from homeport.region.state import StateFolder
+from tests.fleets import HOMEPORT, ROOT, free_port, marked_processes, run, state_folder, wait
 from tests.hiding import alone_on_the_network, without
-
-from .conftest import HOMEPORT, ROOT, free_port, marked_processes, run, state_folder, wait
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from homeport.region import access, processes
 from homeport.region.journal import Journal
+from tests.fleets import HOMEPORT, ROOT, run, wait
 
-from .conftest import HOMEPORT, ROOT, run, wait
 from .load import Load
 
 
@@ -199,7 +199,7 @@ def test_an_instance_gets_its_role_s_credentials_from_its_metadata_service(whole
 
 
 def test_a_second_region_beside_it_disturbs_nothing(whole_fleet, tmp_path_factory):
-    from .conftest import free_port, state_folder
+    from tests.fleets import free_port, state_folder
 
     before = whole_fleet.status()
     with state_folder() as other, Load(whole_fleet.url, rate=50) as load:

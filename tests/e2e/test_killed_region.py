@@ -10,9 +10,8 @@ import pytest
 from homeport.region import access, daemon, hosts, processes
 from homeport.region.addresses import ensure_free
 from homeport.region.journal import Journal
+from tests.fleets import HOMEPORT, free_port, marked_processes, run, state_folder, wait
 from tests.region.autoscaling.conftest import USER_DATA, Account
-
-from .conftest import HOMEPORT, free_port, marked_processes, run, state_folder, wait
 
 SPEED = "20"
 

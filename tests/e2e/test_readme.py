@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from .conftest import HOMEPORT, ROOT, free_port, run, state_folder
+from tests.fleets import HOMEPORT, ROOT, free_port, run, state_folder
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEADLINE = 200
