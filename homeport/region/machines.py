@@ -103,6 +103,20 @@ class Machines:
         """Return the last lines of a machine's console."""
         return self._driver.logs(instance_id, lines)
 
+    # The next three work for as long as an image takes: without moto's lock.
+
+    def create_image(self, instance_id: str, image_id: str) -> None:
+        """Make an image of an instance's machine; raise ``HomeportError`` when the driver cannot."""
+        self._driver.create_image(instance_id, image_id)
+
+    def import_image(self, location: str, image_id: str) -> None:
+        """Let ``image_id`` name what the driver finds at ``location``, or raise ``HomeportError``."""
+        self._driver.import_image(location, image_id)
+
+    def remove_image(self, image_id: str) -> None:
+        """Forget an image; an unknown one is ignored."""
+        self._driver.remove_image(image_id)
+
     def close(self) -> None:
         """Start and stop nothing any more; machines go on."""
         self._closing.set()
@@ -149,6 +163,8 @@ class Machines:
         if wanted == "running":
             self._start(instance)
             return
+        if wanted == "terminated":
+            self._driver.discard(instance.id)
         self._release(instance)
         with self._lock:
             if wanted == "terminated":

@@ -42,13 +42,31 @@ class Driver(Protocol):
         """Start the machine; return as soon as it runs, not when its service answers."""
 
     def stop(self, instance_id: str, *, grace: float) -> None:
-        """Ask the machine to shut down, kill what is left after ``grace`` seconds; unknown ids are ignored."""
+        """Ask the machine to shut down, kill what is left after ``grace`` seconds; unknown ids are ignored.
+
+        What a driver keeps of a stopped machine (its file system), the next ``launch`` goes on with.
+        """
+
+    def discard(self, instance_id: str) -> None:
+        """Remove what a stopped machine left; unknown ids are ignored."""
 
     def describe(self, instance_id: str) -> Machine | None:
         """Return what is known of the machine, or None for an id that never was or was stopped."""
 
     def logs(self, instance_id: str, lines: int = 20) -> list[str]:
         """Return the last lines of the machine's console."""
+
+    def create_image(self, instance_id: str, image_id: str) -> None:
+        """Make an image of a machine, running or stopped, that ``launch`` then takes.
+
+        Raises ``HomeportError`` when this driver cannot, or the machine is not there.
+        """
+
+    def import_image(self, location: str, image_id: str) -> None:
+        """Let ``image_id`` name what the driver finds at ``location``; raise ``HomeportError`` when nothing is."""
+
+    def remove_image(self, image_id: str) -> None:
+        """Forget an image; machines that run from it go on, an unknown one is ignored."""
 
     def adopt(self) -> Sequence[Machine]:
         """Return the machines that the journal holds and that still run, and watch them from now on."""

@@ -106,6 +106,26 @@ class ProcessDriver:
             self._running.pop(instance_id, None)
         self._tidy(folder)
 
+    def discard(self, instance_id: str) -> None:
+        """Do nothing: a stopped machine left no more than its console, and that is kept for a while."""
+
+    def create_image(self, instance_id: str, image_id: str) -> None:
+        """Refuse: a process changes nothing that an image could keep."""
+        raise HomeportError(
+            f"{instance_id} is a process: image {image_id} cannot be made of it",
+            next_step="homeport image build, or a region of the other driver: homeport region up --driver container",
+        )
+
+    def import_image(self, location: str, image_id: str) -> None:
+        """Refuse: this driver's images come from ``homeport image build``, which links them itself."""
+        raise HomeportError(
+            f"image {image_id} cannot be made of {location}: instances are processes here",
+            next_step="homeport image build, or a region of the other driver: homeport region up --driver container",
+        )
+
+    def remove_image(self, image_id: str) -> None:
+        """Do nothing: what was baked stays in the state folder, to be registered again."""
+
     def describe(self, instance_id: str) -> Machine | None:
         """Return what is known of the machine, None when it never was or was stopped."""
         with self._lock:
