@@ -58,6 +58,8 @@ module "service" {
   instance_type    = var.instance_type
   root_device_name = var.root_device_name
   root_volume_gib  = var.root_volume_gib
+  key_name         = var.key_name
+  ssh_cidrs        = var.ssh_cidrs
 
   port                = each.value.port
   paths               = try(each.value.paths, [])

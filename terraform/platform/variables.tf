@@ -161,6 +161,18 @@ variable "root_volume_gib" {
   default     = 10
 }
 
+variable "key_name" {
+  description = "EC2 key pair whose holder may log in to the instances; null lets nobody in."
+  type        = string
+  default     = null
+}
+
+variable "ssh_cidrs" {
+  description = "IPv4 ranges that may connect to the instances' ssh, such as a VPN's."
+  type        = list(string)
+  default     = []
+}
+
 variable "capacity" {
   description = "Least and greatest number of instances by service, where they differ from the catalogue's."
   type        = map(object({ min = number, max = number }))

@@ -27,6 +27,7 @@ resource "aws_launch_template" "this" {
   description   = "Instances of ${var.service} in ${var.environment}"
   image_id      = var.image_id
   instance_type = var.instance_type
+  key_name      = var.key_name
   user_data     = base64encode(local.user_data)
 
   iam_instance_profile {

@@ -21,6 +21,19 @@ resource "aws_vpc_security_group_ingress_rule" "from_balancer" {
   tags = { Name = "from-balancer" }
 }
 
+# For Ansible, from where operators sit: a VPN, a bastion. Without ranges nobody gets in.
+resource "aws_vpc_security_group_ingress_rule" "ssh" {
+  for_each = toset(var.ssh_cidrs)
+
+  security_group_id = aws_security_group.this.id
+  cidr_ipv4         = each.key
+  ip_protocol       = "tcp"
+  from_port         = 22
+  to_port           = 22
+
+  tags = { Name = "ssh" }
+}
+
 # The AWS API; name resolution, time and metadata do not pass security groups.
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.this.id

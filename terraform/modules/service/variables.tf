@@ -90,6 +90,25 @@ variable "root_volume_gib" {
   }
 }
 
+# Who may log in
+
+variable "key_name" {
+  description = "EC2 key pair whose holder may log in as the image's user; null lets nobody in."
+  type        = string
+  default     = null
+}
+
+variable "ssh_cidrs" {
+  description = "IPv4 ranges that may connect to the instances' ssh, such as a VPN's."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for cidr in var.ssh_cidrs : can(cidrnetmask(cidr)) && !endswith(cidr, "/0")])
+    error_message = "Each range must be an IPv4 CIDR block, and not the whole internet."
+  }
+}
+
 # What it is
 
 variable "port" {

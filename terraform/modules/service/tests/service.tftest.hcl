@@ -336,6 +336,39 @@ run "public_address" {
   }
 }
 
+run "nobody_logs_in_unless_asked" {
+  assert {
+    condition     = length(aws_vpc_security_group_ingress_rule.ssh) == 0 && aws_launch_template.this.key_name == null
+    error_message = "Without a key and ranges there is no way in."
+  }
+}
+
+run "operators_log_in_from_their_ranges" {
+  variables {
+    key_name  = "operators"
+    ssh_cidrs = ["10.8.0.0/16"]
+  }
+
+  assert {
+    condition = (
+      aws_launch_template.this.key_name == "operators"
+      && aws_vpc_security_group_ingress_rule.ssh["10.8.0.0/16"].from_port == 22
+      && aws_vpc_security_group_ingress_rule.ssh["10.8.0.0/16"].to_port == 22
+    )
+    error_message = "A key's holder logs in from the named ranges."
+  }
+}
+
+run "refuses_ssh_from_anywhere" {
+  command = plan
+
+  variables {
+    ssh_cidrs = ["0.0.0.0/0"]
+  }
+
+  expect_failures = [var.ssh_cidrs]
+}
+
 run "refuses_an_image_alias" {
   command = plan
 
