@@ -19,6 +19,9 @@ API_PORT = 4566
 REGION_NAME = "eu-central-1"
 """The region's name in ARNs and zones; the environments in terraform/environments name the same."""
 
+KEY_NAME = "homeport-local"
+"""The key pair that instances of the container driver let in by ssh."""
+
 
 @dataclass(frozen=True)
 class Keys:

@@ -16,7 +16,7 @@ import msgspec
 from homeport.errors import HomeportError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-_ENTRIES = ("region.log", "region.json", "credentials", "lock")
+_ENTRIES = ("region.log", "region.json", "credentials", "private_key.pem", "lock")
 """The lock comes last: what is left of a removal that was killed is still known as ours by it."""
 _FOLDERS = ("images", "instances", "balancers", "journal", "terraform")
 
@@ -71,6 +71,11 @@ class StateFolder:
     def credentials(self) -> Path:
         """The administrator's keys; readable by the owner alone."""
         return self.root / "credentials"
+
+    @property
+    def private_key(self) -> Path:
+        """The key that opens this machine's instances by ssh; readable by the owner alone."""
+        return self.root / "private_key.pem"
 
     @property
     def images(self) -> Path:
