@@ -7,6 +7,25 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Interface:
+    """A network interface, as far as metadata shows it."""
+
+    mac: str
+    interface_id: str
+    device_number: int
+    owner_id: str
+    hostname: str
+    addresses: tuple[str, ...]
+    subnet_id: str
+    subnet_range: str
+    vpc_id: str
+    vpc_ranges: tuple[str, ...]
+    public_address: str = ""
+    security_groups: tuple[tuple[str, str], ...] = ()
+    """Id and name of each."""
+
+
+@dataclass(frozen=True)
 class InstanceMetadata:
     """One instance as the API knows it at this moment."""
 
@@ -20,8 +39,18 @@ class InstanceMetadata:
     region_name: str
     account_id: str
     launched_at: datetime
-    user_data: str = ""
-    """As the API holds it: base64 or plain."""
+    user_data: bytes = b""
+    """As it was before the API's base64: text, an archive, whatever the machine makes of it."""
+    launch_index: int = 0
+    reservation_id: str = ""
+    key_name: str = ""
+    public_key: str = ""
+    """In OpenSSH's format, of the key pair that the instance was launched with."""
+    root_device: str = "/dev/xvda"
+    volumes: tuple[str, ...] = ()
+    """Device names of further volumes."""
+    interfaces: tuple[Interface, ...] = ()
+    """The first one first."""
     tags: Mapping[str, str] | None = None
     """None unless the launch template says ``InstanceMetadataTags=enabled``."""
     role: str = ""
@@ -32,6 +61,8 @@ class InstanceMetadata:
     """``InService``, ``Terminated`` ...: where its group wants it; empty outside a group."""
     tokens_required: bool = True
     """``HttpTokens=required``: version 2 alone."""
+    hop_limit: int = 1
+    """``HttpPutResponseHopLimit``: how far a token may travel."""
     enabled: bool = True
     """``HttpEndpoint``."""
 

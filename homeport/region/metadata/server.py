@@ -1,27 +1,32 @@
-"""The instance metadata service: a listener of its own for every instance.
+"""The instance metadata service.
 
-On EC2 all instances ask 169.254.169.254 and the source address tells who asks. Calls between loopback
-addresses all come from 127.0.0.1, so here the address that is *asked* tells it. Two things differ
-therefore: any process of this machine can ask, and there are no hops to limit
-(``HttpPutResponseHopLimit`` is kept by the API and has no effect).
+On EC2 all instances ask 169.254.169.254 and the source address tells who asks. Machines with a network
+of their own are served in that way: one listener for all (``listen``), to which their calls to that
+address are redirected.
+
+Calls between loopback addresses all come from 127.0.0.1, so processes have a listener each, and the
+address that is *asked* tells who asks. Two things differ there: any process of this machine can ask,
+and there are no hops to limit.
 """
 
 import logging
-import re
+import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import bottle as _bottle
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
+from waitress.task import WSGITask
 
 from homeport.errors import HomeportError
 from homeport.region.addresses import ensure_free
 from homeport.region.metadata.model import InstanceMetadata, Issued, Source
 from homeport.region.metadata.tokens import Tokens
-from homeport.region.metadata.tree import find, tree
+from homeport.region.metadata.tree import VERSIONS, find, tree
 
 bottle: Any = _bottle
 """It is published without type information."""
@@ -29,8 +34,11 @@ bottle: Any = _bottle
 PORT = 1338
 TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name
 TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
-_VERSION = re.compile(r"/(?:latest|1\.0|20\d\d-\d\d-\d\d)(?:/(.*))?", re.DOTALL)
 _THREADS = 2
+_SHARED_THREADS = 8
+_SOCKET = "homeport.socket"
+_TTL = 64
+"""Hops that any other answer may travel: Linux's default."""
 _LOOP_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
@@ -48,17 +56,34 @@ class MetadataService:
         self._port = port
         self._lock = threading.Lock()
         self._listeners: dict[str, _Listener] = {}
+        self._shared: _Listener | None = None
+        self._applications: dict[str, Callable[..., Any]] = {}
+        """By source address, where all share one listener."""
+
+    def listen(self, address: str, port: int = PORT) -> None:
+        """Answer all instances on one address, each by the address that it asks from; before the first ``start``.
+
+        Who has no instance here gets 404. Raises ``HomeportError`` when the port is taken.
+        """
+        if self._shared or self._listeners:
+            raise RuntimeError("the metadata service listens already")
+        self._shared = _Listener(address, port, self._dispatch, _SHARED_THREADS)
 
     def start(self, address: str, source: Source) -> None:
-        """Answer on ``address`` from now on; raise ``HomeportError`` when its port is taken."""
+        """Answer for the instance at ``address`` from now on; raise ``HomeportError`` when its port is taken."""
         self.stop(address)
-        listener = _Listener(address, self._port, application(source))
+        if self._shared:
+            with self._lock:
+                self._applications[address] = application(source)
+            return
+        listener = _Listener(address, self._port, application(source), _THREADS)
         with self._lock:
             self._listeners[address] = listener
 
     def stop(self, address: str) -> None:
-        """Answer there no more; an address without a listener is no error."""
+        """Answer for that address no more; one that was not started is no error."""
         with self._lock:
+            self._applications.pop(address, None)
             listener = self._listeners.pop(address, None)
         if listener:
             listener.close()
@@ -67,6 +92,14 @@ class MetadataService:
         """Stop all listeners."""
         for address in list(self._listeners):
             self.stop(address)
+        if self._shared:
+            self._shared.close()
+            self._shared = None
+
+    def _dispatch(self, environ: dict[str, Any], start_response: Any) -> Any:
+        with self._lock:
+            found = self._applications.get(environ["REMOTE_ADDR"])
+        return (found or _NOBODY)(environ, start_response)
 
 
 def application(source: Source) -> Callable[..., Any]:
@@ -75,7 +108,9 @@ def application(source: Source) -> Callable[..., Any]:
     keys = _KeyCache(source)
 
     def issue_token() -> Any:
-        if not source.describe().enabled or "X-Forwarded-For" in bottle.request.headers:
+        metadata = source.describe()
+        _limit_hops(metadata.hop_limit)
+        if not metadata.enabled or "X-Forwarded-For" in bottle.request.headers:
             # A proxy that forwards what it should not must never obtain a token.
             return _refused(403, "Forbidden")
         asked = bottle.request.headers.get(TTL_HEADER, "")
@@ -88,14 +123,15 @@ def application(source: Source) -> Callable[..., Any]:
 
     def answer(_: str = "") -> Any:
         metadata = source.describe()
+        _limit_hops(_TTL)
         if not metadata.enabled:
             return _refused(403, "Forbidden")
         if not _admitted(metadata, tokens):
             return _refused(401, "Unauthorized")
         if bottle.request.path == "/":
-            return _answer("latest")
-        versioned = _VERSION.fullmatch(bottle.request.path)
-        text = find(tree(metadata, keys.get), versioned[1] or "") if versioned else None
+            return _answer("\n".join(VERSIONS))
+        version, _, path = bottle.request.path.strip("/").partition("/")
+        text = find(tree(metadata, keys.get), path) if version in VERSIONS else None
         return _refused(404, "Not Found") if text is None else _answer(text)
 
     app: Any = bottle.Bottle()
@@ -111,12 +147,39 @@ def _admitted(metadata: InstanceMetadata, tokens: Tokens) -> bool:
     return not metadata.tokens_required if token is None else tokens.good(token)
 
 
-def _answer(text: str, **headers: str) -> Any:
-    return bottle.HTTPResponse(text.encode(), 200, headers={"Content-Type": "text/plain", **headers})
+def _limit_hops(count: int) -> None:
+    """Let what is answered now travel so many hops: a token then reaches no container behind the machine.
+
+    The limit holds for tokens alone, as in EC2. Further answers on a kept connection have their own.
+    """
+    bottle.request.environ[_SOCKET].setsockopt(socket.IPPROTO_IP, socket.IP_TTL, count)
+
+
+def _answer(text: str | bytes, **headers: str) -> Any:
+    body = text.encode() if isinstance(text, str) else text
+    kind = "text/plain" if isinstance(text, str) else "application/octet-stream"
+    return bottle.HTTPResponse(body, 200, headers={"Content-Type": kind, **headers})
 
 
 def _refused(status: int, title: str) -> Any:
-    return bottle.HTTPResponse(f"{status} - {title}\n".encode(), status, headers={"Content-Type": "text/plain"})
+    page = (
+        '<?xml version="1.0" encoding="iso-8859-1"?>\n'
+        f'<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">\n<head><title>{status} - {title}</title>'
+        f"</head>\n<body><h1>{status} - {title}</h1></body>\n</html>\n"
+    )
+    return bottle.HTTPResponse(page.encode(), status, headers={"Content-Type": "text/html"})
+
+
+def _nobody() -> Callable[..., Any]:
+    """Return the application for those who are no instance of this region."""
+    app: Any = bottle.Bottle()
+    app.route("/", "ANY", callback=lambda: _refused(404, "Not Found"))
+    app.route("/<_:path>", "ANY", callback=lambda _: _refused(404, "Not Found"))
+    wsgi: Callable[..., Any] = app
+    return wsgi
+
+
+_NOBODY = _nobody()
 
 
 class _KeyCache:
@@ -144,21 +207,37 @@ class _KeyCache:
             return issued
 
 
+class _Task(WSGITask):
+    def get_environment(self) -> dict[str, Any]:
+        """Return WSGI's environment, with the connection in it: see ``_limit_hops``."""
+        environment: dict[str, Any] = super().get_environment()
+        environment[_SOCKET] = self.channel.socket
+        return environment
+
+
+class _Channel(HTTPChannel):
+    task_class = _Task
+
+
 class _Listener:
-    def __init__(self, address: str, port: int, app: Callable[..., Any]) -> None:
+    def __init__(self, address: str, port: int, app: Callable[..., Any], threads: int) -> None:
         try:
-            self._server: Any = create_server(
-                app,
-                host=address,
-                port=port,
-                threads=_THREADS,
-                ident="EC2ws",
-                # A forwarded request must be seen as such, to be refused.
-                clear_untrusted_proxy_headers=False,
+            self._server = cast(
+                Any,
+                create_server(
+                    app,
+                    host=address,
+                    port=port,
+                    threads=threads,
+                    ident="EC2ws",
+                    # A forwarded request must be seen as such, to be refused.
+                    clear_untrusted_proxy_headers=False,
+                ),
             )
         except OSError as error:
             ensure_free(address, port)
             raise HomeportError(f"cannot serve metadata on {address}:{port}: {error.strerror}") from error
+        self._server.channel_class = _Channel
         self._lock = threading.Lock()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=f"metadata-{address}", daemon=True)

@@ -1,3 +1,4 @@
+import contextlib
 import http.client
 import json
 import os
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from homeport.errors import HomeportError
 from homeport.region.addresses import claim_network, ensure_free
 from homeport.region.metadata import tokens as tokens_module
-from homeport.region.metadata.model import InstanceMetadata, Source
+from homeport.region.metadata.model import InstanceMetadata, Interface, Source
 from homeport.region.metadata.server import MetadataService, endpoint
 from homeport.region.metadata.tokens import Tokens
 
@@ -213,7 +214,7 @@ def test_facts_follow_the_instance(instance):
         instance.data,
         tags={"Name": "web", "a b": "c=d é"},
         lifecycle_state="InService",
-        user_data="I2Nsb3VkLWNvbmZpZwo=",
+        user_data=b"#cloud-config\n",
     )
     assert instance.get("meta-data/tags/instance/").text == "Name\na b"
     assert instance.get("meta-data/tags/instance/Name").text == "web"
@@ -222,6 +223,96 @@ def test_facts_follow_the_instance(instance):
     assert instance.get("user-data").text == "#cloud-config\n"
     instance.data = replace(instance.data, lifecycle_state="Terminated")
     assert instance.get("meta-data/autoscaling/target-lifecycle-state").text == "Terminated"
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x1f\x8b\x08\0\xff", b"#!/bin/sh\n\xe9\r\n", b"I2Nsb3VkLWNvbmZpZwo=", b"\0" * 16384]
+)
+def test_user_data_arrives_byte_for_byte(instance, data):
+    instance.data = replace(instance.data, user_data=data)
+    assert instance.get("user-data").content == data
+
+
+INTERFACE = Interface(
+    mac=DATA.mac,
+    interface_id="eni-1",
+    device_number=0,
+    owner_id=DATA.account_id,
+    hostname=DATA.hostname,
+    addresses=("127.210.0.4", "127.210.0.5"),
+    subnet_id="subnet-1",
+    subnet_range="127.210.0.0/20",
+    vpc_id="vpc-1",
+    vpc_ranges=("127.210.0.0/16", "127.211.0.0/16"),
+    security_groups=(("sg-1", "one"), ("sg-2", "two")),
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("meta-data/public-keys/", "0=my key"),
+        ("meta-data/public-keys/0", "openssh-key"),
+        ("meta-data/public-keys/0/openssh-key", "ssh-ed25519 AAAA my key"),
+        ("meta-data/block-device-mapping/", "ami\nebs1\nroot"),
+        ("meta-data/block-device-mapping/ebs1", "/dev/sdf"),
+        ("meta-data/network/interfaces/macs/", f"{DATA.mac}/"),
+        (f"meta-data/network/interfaces/macs/{DATA.mac}/device-number", "0"),
+        (f"meta-data/network/interfaces/macs/{DATA.mac}/local-ipv4s", "127.210.0.4\n127.210.0.5"),
+        (f"meta-data/network/interfaces/macs/{DATA.mac}/subnet-ipv4-cidr-block", "127.210.0.0/20"),
+        (f"meta-data/network/interfaces/macs/{DATA.mac}/vpc-ipv4-cidr-block", "127.210.0.0/16"),
+        (f"meta-data/network/interfaces/macs/{DATA.mac}/security-group-ids", "sg-1\nsg-2"),
+        ("meta-data/security-groups", "one\ntwo"),
+        ("meta-data/reservation-id", "r-1"),
+        ("meta-data/ami-launch-index", "3"),
+        ("meta-data/instance-life-cycle", "on-demand"),
+        ("meta-data/services/domain", "amazonaws.com"),
+        ("meta-data/tags/instance/a/b", "c"),
+    ],
+)
+def test_what_depends_on_the_launch(instance, path, text):
+    instance.data = replace(
+        instance.data,
+        key_name="my key",
+        public_key="ssh-ed25519 AAAA my key",
+        volumes=("/dev/sdf",),
+        interfaces=(INTERFACE,),
+        reservation_id="r-1",
+        launch_index=3,
+        tags={"a/b": "c"},
+    )
+    assert instance.get(path).text == text
+
+
+def test_everything_that_is_listed_is_there(instance):
+    """As cloud-init reads it, in one pass: what is missing fails the whole data source."""
+    instance.data = replace(
+        instance.data, key_name="k", public_key="ssh-rsa A k", interfaces=(INTERFACE,), tags={"a": "b"}
+    )
+    token = {TOKEN: instance.put().text}
+    folders, leaves = ["/2021-03-23/meta-data/", "/latest/dynamic/"], 0
+    while folders:
+        folder = folders.pop()
+        for name in instance.ask(folder, **token).text.splitlines():
+            path = folder + (name.partition("=")[0] + "/" if "=" in name else name)
+            if path.endswith("/"):
+                folders.append(path)
+                continue
+            assert instance.ask(path, **token).status_code == 200, path
+            leaves += 1
+    assert leaves > 30
+
+
+def test_versions_are_listed_and_no_others_are_known(instance):
+    token = {TOKEN: instance.put().text}
+    versions = instance.ask("/", **token).text.splitlines()
+    assert versions[-1] == "latest"
+    assert {"1.0", "2009-04-04", "2016-09-02", "2018-09-24", "2021-03-23"} < set(versions)
+    for version in versions:
+        assert instance.ask(f"/{version}/meta-data/instance-id", **token).status_code == 200
+    for version in ("2030-01-01", "2021-03-24", "api", "latest2"):
+        answer = instance.ask(f"/{version}/meta-data/instance-id", **token)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html")
 
 
 def test_the_identity_document(instance):
@@ -318,3 +409,80 @@ def test_many_instances_ask_at_once(service, network):
     service.close()
     for instance in instances:
         ensure_free(instance.address, 1338)
+
+
+class Shared:
+    """A service that all instances ask at one address, each from its own."""
+
+    def __init__(self, service, address):
+        self.service, self.address = service, address
+        service.listen(address)
+
+    def add(self, address):
+        instance = Instance(address)
+        self.service.start(address, instance.source())
+        return instance
+
+    def ask(self, source, path="/latest/meta-data/local-ipv4", method="GET", **headers):
+        connection = http.client.HTTPConnection(self.address, 1338, source_address=(source, 0))
+        with contextlib.closing(connection):
+            connection.request(method, path, headers={TTL: "60"} if method == "PUT" else headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def token(self, source):
+        return self.ask(source, "/latest/api/token", "PUT")[1]
+
+
+@pytest.fixture
+def shared(service, network):
+    return Shared(service, str(network[1]))
+
+
+def test_on_a_shared_listener_the_source_address_tells_who_asks(shared, network):
+    one, two = (shared.add(str(network[number])) for number in (30, 31))
+    for instance in (one, two):
+        token = {TOKEN: shared.token(instance.address)}
+        assert shared.ask(instance.address, **token) == (200, instance.address)
+    assert shared.ask(two.address, **{TOKEN: shared.token(one.address)})[0] == 401
+    # Nothing listens where the instances are.
+    ensure_free(one.address, 1338)
+
+
+def test_who_is_no_instance_is_told_nothing(shared, network):
+    one = shared.add(str(network[30]))
+    token = {TOKEN: shared.token(one.address)}
+    stranger = str(network[40])
+    assert shared.ask(stranger, "/latest/api/token", "PUT")[0] == 404
+    for path in ("/", "/latest/meta-data/", "/latest/user-data"):
+        assert shared.ask(stranger, path, **token)[0] == 404
+    shared.service.stop(one.address)
+    assert shared.ask(one.address, **token)[0] == 404
+    shared.service.close()
+    ensure_free(shared.address, 1338)
+
+
+def test_a_service_listens_in_one_way(service, network):
+    service.start(str(network[30]), Instance(str(network[30])).source())
+    with pytest.raises(RuntimeError):
+        service.listen(str(network[1]))
+
+
+def test_a_token_travels_as_far_as_its_hop_limit(shared, network, monkeypatch):
+    """The limit stands in the packets that carry the token, and in no others."""
+    sent = []
+    real = socket.socket.setsockopt
+
+    class Recording(socket.socket):
+        def setsockopt(self, level, option, value):
+            if (level, option) == (socket.IPPROTO_IP, socket.IP_TTL):
+                sent.append(value)
+            real(self, level, option, value)
+
+    monkeypatch.setattr(socket, "socket", Recording)
+    one = shared.add(str(network[30]))
+    one.data = replace(one.data, hop_limit=3)
+    token = shared.token(one.address)
+    assert sent == [3]
+    assert shared.ask(one.address, **{TOKEN: token}) == (200, one.address)
+    assert sent == [3, 64]
