@@ -41,7 +41,16 @@ class Gate:
     Two exceptions: services of our own, and SQS's ReceiveMessage, which sleeps inside the request.
     """
 
-    def __init__(self, application: Any, *, before: Iterable[Before] = (), after: Iterable[After] = ()) -> None:
+    def __init__(
+        self,
+        application: Any,
+        *,
+        before: Iterable[Before] = (),
+        after: Iterable[After] = (),
+        also: Iterable[str] = (),
+    ) -> None:
+        """``also`` names addresses by which callers may ask, beside this machine's own names for itself."""
+        self._also = frozenset(also)
         self._application = application
         self._before = tuple(before)
         self._after = tuple(after)
@@ -56,7 +65,7 @@ class Gate:
     def _answer(self, environ: dict[str, Any]) -> tuple[int, list[tuple[str, str]], bytes]:
         call = Call("", "", "", "", json=False)
         try:
-            _check_envelope(environ)
+            _check_envelope(environ, self._also)
             _collect_chunks(environ)
             call = identify(environ)
             for hook in self._before:
@@ -93,10 +102,10 @@ class Gate:
         return self.lock
 
 
-def _check_envelope(environ: dict[str, Any]) -> None:
+def _check_envelope(environ: dict[str, Any], also: frozenset[str]) -> None:
     host = environ.get("HTTP_HOST", "").rpartition("]")[2] if "]" in environ.get("HTTP_HOST", "") else ""
     host = host or environ.get("HTTP_HOST", "").rsplit(":", 1)[0]
-    if not _is_local(host) or "HTTP_ORIGIN" in environ:
+    if not (_is_local(host) or host in also) or "HTTP_ORIGIN" in environ:
         # A web page in a browser on this machine must not reach the API, neither through CORS
         # nor through a name of its own that it points at 127.0.0.1.
         raise Refusal("AccessDenied", f"the region answers local tools only, not a browser or {host!r}", 403)

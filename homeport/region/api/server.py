@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
+from homeport.region.addresses import ensure_free
 from homeport.region.api.gate import After, Before, Gate
 
 
@@ -23,11 +24,30 @@ class QuietRequestHandler(MotoRequestHandler):
 class ApiServer:
     """The AWS API on one loopback port: ``start`` binds, ``close`` ends the listener and its threads."""
 
-    def __init__(self, port: int, *, before: Iterable[Before] = (), after: Iterable[After] = ()) -> None:
-        self.gate = Gate(DomainDispatcherApplication(_create_app), before=before, after=after)
-        self._server = make_server("127.0.0.1", port, self.gate, threaded=True, request_handler=QuietRequestHandler)
-        self.port: int = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, name="api", daemon=True)
+    def __init__(
+        self, port: int, *, before: Iterable[Before] = (), after: Iterable[After] = (), also: Iterable[str] = ()
+    ) -> None:
+        """``also`` names further addresses to answer on: those by which machines with a network reach this one."""
+        addresses = list(also)
+        application = DomainDispatcherApplication(_create_app)
+        self.gate = Gate(application, before=before, after=after, also=addresses)
+        self._servers: list[BaseWSGIServer] = []
+        for address in ("127.0.0.1", *addresses):
+            try:
+                self._servers.append(self._listen(address, self.port if self._servers else port))
+            except BaseException:
+                for server in self._servers:
+                    server.server_close()
+                raise
+        self._threads = [
+            threading.Thread(target=server.serve_forever, name=f"api-{server.host}", daemon=True)
+            for server in self._servers
+        ]
+
+    @property
+    def port(self) -> int:
+        """The port, the same on every address."""
+        return self._servers[0].server_port
 
     @property
     def url(self) -> str:
@@ -36,12 +56,19 @@ class ApiServer:
 
     def start(self) -> None:
         """Answer requests from now on."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
+        for thread, server in zip(self._threads, self._servers, strict=True):
+            if thread.is_alive():
+                server.shutdown()
+            server.server_close()
+
+    def _listen(self, address: str, port: int) -> BaseWSGIServer:
+        ensure_free(address, port)
+        return make_server(address, port, self.gate, threaded=True, request_handler=QuietRequestHandler)
 
 
 def replace_responses(service: str, response: Any) -> None:

@@ -223,7 +223,7 @@ class _Listener:
     def __init__(self, address: str, port: int, app: Callable[..., Any], threads: int) -> None:
         try:
             self._server = cast(
-                Any,
+                "Any",
                 create_server(
                     app,
                     host=address,

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -10,6 +11,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from homeport.errors import HomeportError
+from homeport.region.addresses import ensure_free
 from homeport.region.api.gate import MAX_BODY_BYTES, Gate
 from homeport.region.api.refusals import Refusal
 from homeport.region.api.server import ApiServer
@@ -275,3 +278,31 @@ def test_a_signature_of_another_form_is_refused_before_anybody_reads_it_differen
         urllib.request.urlopen(urllib.request.Request(api.url, data=data, headers={"Authorization": authorization}))
     assert b"IncompleteSignature" in caught.value.read()
     assert len(seen.before) == calls
+
+
+def test_it_answers_on_further_addresses_at_the_same_port():
+    server = ApiServer(0, also=["127.0.0.77"])
+    server.start()
+    try:
+        for address in ("127.0.0.1", "127.0.0.77"):
+            urllib.request.urlopen(f"http://{address}:{server.port}/?Action=GetCallerIdentity&Version=2011-06-15")
+    finally:
+        server.close()
+    for address in ("127.0.0.1", "127.0.0.77"):
+        ensure_free(address, server.port)
+
+
+def test_a_further_address_that_is_taken_leaves_nothing_listening():
+    with socket.create_server(("127.0.0.77", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(HomeportError, match=f"port {port} on 127.0.0.77 is taken"):
+            ApiServer(port, also=["127.0.0.77"])
+        ensure_free("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(("host", "admitted"), [("10.64.0.1:4566", True), ("10.64.0.2:4566", False), ("evil", False)])
+def test_callers_name_this_machine_or_an_address_that_was_opened_to_them(host, admitted):
+    gate = Gate(lambda environ, start: start("200 OK", []) or [b""], also=["10.64.0.1"])
+    statuses = []
+    gate({"REQUEST_METHOD": "GET", "HTTP_HOST": host}, lambda status, _: statuses.append(status))
+    assert statuses == ["200 OK" if admitted else "403 Forbidden"]
