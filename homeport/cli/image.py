@@ -1,9 +1,13 @@
-"""``homeport image``: bake, register, list."""
+"""``homeport image``: bake, register, list; and the container image."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from homeport.cli.options import Environment, State, repository, state_folder
-from homeport.console import out
+from homeport.console import err, out
+from homeport.images.container import build_container, default_cache
 from homeport.local import rehearsal
 from homeport.region import access
 
@@ -17,6 +21,22 @@ def build(state: State = None, environment: Environment = rehearsal.ENVIRONMENT)
     reach = access.settings(access.running(folder), access.read_keys(folder))
     image_id = rehearsal.publish_image(folder, reach, repository() / "app", environment)
     out.print(image_id, markup=False)
+
+
+@app.command()
+def container(
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the archive; default: this user's cache.", show_default=False)
+    ] = None,
+) -> None:
+    """Build the services' container image from ``app/`` and print the path of its archive."""
+
+    def on_step(text: str) -> None:
+        # Not on standard output: that is the path alone, for scripts.
+        err.print(f"  {text}", markup=False, style="dim")
+
+    archive = build_container(repository() / "app", output or default_cache(), on_step=on_step)
+    out.print(str(archive.path), markup=False)
 
 
 @app.command("list")

@@ -1,0 +1,285 @@
+"""Build the services' container image, and the archive that machines load."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uv
+
+from homeport.errors import HomeportError
+from homeport.images.build import PACKAGE, _revision
+from homeport.region.state import explained, remove_tree
+
+CURRENT = "localhost/homeport/app:current"
+"""What the archive's image is called on a machine."""
+_RECIPE = "1"
+"""Raise it when the same sources must give another image."""
+_BUILDING = ".building-"
+_LAST_LINES = 20
+_INPUTS = ("Dockerfile", "base/assemble.py", "base/healthcheck.py", "requirements.lock", "services.yaml")
+_PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
+_START_ENGINE = "systemctl start docker (or, without systemd: sudo dockerd &), then again; docker info tells more"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A container image in a file that ``docker load`` and ``podman load`` read."""
+
+    path: Path
+    reference: str
+    """The image's name on this machine; on the one that loads the archive it is also ``CURRENT``."""
+    digest: str
+    """SHA-256 (hexadecimal) of everything that goes into the image."""
+
+
+def default_cache() -> Path:
+    """Return the folder for archives; unlike a state folder it outlives ``homeport down``."""
+    if os.geteuid() == 0:
+        return Path("/var/cache/homeport")
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "homeport"
+
+
+def build_container(source: Path, state_cache: Path, *, on_step: Callable[[str], None] = lambda _: None) -> Archive:
+    """Build the image of the application in ``source`` (the repository's ``app``) and return its archive.
+
+    Image and archive are named by their content: the same sources, lock, recipe and base give the same image, which
+    is not built again. ``on_step`` is told what goes on. Raises ``HomeportError``, with nothing half-made left
+    behind; what a killed build left is cleared away by the next one.
+    """
+    _check(source)
+    architecture = _architecture()
+    cache = state_cache.absolute()
+    with _held(cache, on_step) as draft:
+        base = _base(source, on_step)
+        digest = _digest(source, base, architecture)
+        archive = Archive(cache / f"homeport-app-{digest[:12]}.tar", f"homeport/app:{digest[:12]}", digest)
+        if archive.path.is_file():
+            if not _is_there(archive.reference):
+                _docker("load", "--quiet", "--input", str(archive.path))
+            on_step(f"{archive.reference} is there already")
+            return archive
+        on_step(f"building {archive.reference} on {base}")
+        _stage(source, draft / "context", architecture)
+        image = _build(source, draft, base, archive.reference)
+        _verify(image)
+        _docker("tag", image, archive.reference)
+        _docker("tag", image, CURRENT)
+        _save(archive, image, draft / "image.tar")
+    return archive
+
+
+def _check(source: Path) -> None:
+    for name in (*_INPUTS, "base/build", f"src/{PACKAGE}/__init__.py"):
+        if not (source / name).is_file():
+            raise HomeportError(
+                f"{source / name} is missing: {source} holds no application to build",
+                next_step="run this in a complete clone of the repository",
+            )
+    if shutil.which("docker") is None:
+        raise HomeportError("docker is not installed", next_step="apt-get install docker.io")
+
+
+def _architecture() -> str:
+    """Return the engine's processor architecture as Docker names it; the engine may be another machine's."""
+    done = _run(
+        ["docker", "version", "--format", "{{.Server.Arch}}"], "the Docker engine does not answer", _START_ENGINE
+    )
+    architecture = done.stdout.strip()
+    if architecture not in _PLATFORMS:
+        raise HomeportError(
+            f"no image can be built on {architecture or 'an unknown architecture'}",
+            next_step=f"use a Docker engine on {' or '.join(_PLATFORMS)}",
+        )
+    return architecture
+
+
+@contextlib.contextmanager
+def _held(cache: Path, on_step: Callable[[str], None]) -> Iterator[Path]:
+    """Keep other builds off the cache, and give a folder for what is half-made."""
+    with explained(cache):
+        cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+        handle = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_step(f"waiting for another build in {cache}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        with explained(cache):
+            # Nobody else builds here now: these are what killed builds left.
+            for path in cache.glob(f"{_BUILDING}*"):
+                remove_tree(path)
+            draft = Path(tempfile.mkdtemp(dir=cache, prefix=_BUILDING))
+        try:
+            yield draft
+        finally:
+            remove_tree(draft)
+    finally:
+        os.close(handle)
+
+
+def _base(source: Path, on_step: Callable[[str], None]) -> str:
+    """Have the base image made or pulled where it is missing, and return what it is."""
+    on_step("looking for the base image; app/base/build makes it when it is missing")
+    command = source / "base" / "build"
+    done = _run([str(command)], "the base image cannot be made", f"mend that, or see more: {command} --update")
+    for line in done.stderr.splitlines():
+        if line.startswith("warning: "):
+            on_step(line)
+    return done.stdout.strip()
+
+
+def _digest(source: Path, base: str, architecture: str) -> str:
+    """Hash whatever goes into the image; times and the folder's own path do not count."""
+    whole = hashlib.sha256("\0".join((_RECIPE, base, architecture)).encode())
+    files = [*(source / name for name in _INPUTS), *_sources(source)]
+    for file in files:
+        content = file.read_bytes()
+        whole.update(f"\0{file.relative_to(source)}\0{len(content)}\0".encode())
+        whole.update(content)
+    return whole.hexdigest()
+
+
+def _sources(source: Path) -> list[Path]:
+    found = (source / "src" / PACKAGE).rglob("*")
+    return sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _stage(source: Path, context: Path, architecture: str) -> None:
+    """Lay out what the Dockerfile copies, and no more, so that the engine is sent nothing else."""
+    packages = context / "packages"
+    with explained(context):
+        for file in [*(source / name for name in _INPUTS), *_sources(source)]:
+            target = context / file.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+    # Put there rather than installed: packages for the image's Python, which this machine need not have.
+    install = [
+        *(uv.find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable, "--link-mode", "copy"),
+        *("--python-version", _python(source), "--python-platform", _PLATFORMS[architecture]),
+        *("--require-hashes", "--only-binary", ":all:", "--target", str(packages)),
+        *("--requirements", str(source / "requirements.lock")),
+    ]
+    failed = "the services' packages cannot be had"
+    try:
+        # What uv has in its cache needs no network, not even to ask for news.
+        _run([*install, "--offline"], failed, "")
+    except HomeportError:
+        remove_tree(packages)
+        _run(install, failed, "check the network; uv keeps what it has once downloaded")
+    with explained(context):
+        # Command line tools, whose first line names this machine's Python.
+        remove_tree(packages / "bin")
+        # The image's user must read it all, whatever the caller's umask.
+        for path in (context, *context.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _python(source: Path) -> str:
+    """Return the image's Python, such as 3.13: the Dockerfile's base is named after it."""
+    found = re.search(r"^ARG BASE=\S+:([0-9]+\.[0-9]+)$", (source / "Dockerfile").read_text(), re.MULTILINE)
+    if found is None:
+        raise HomeportError(
+            f"{source / 'Dockerfile'} does not say which Python its base has",
+            next_step="give ARG BASE a tag with the Python version, as in homeport/python:3.13",
+        )
+    return found[1]
+
+
+def _build(source: Path, draft: Path, base: str, reference: str) -> str:
+    """Build the image and return its id; it has no name yet, because nobody has seen it work."""
+    facts = {
+        "BASE_NAME": base,
+        "HOMEPORT_VERSION_REVISION": _revision(source) or "unknown",
+        "HOMEPORT_VERSION_IMAGE": reference,
+        "HOMEPORT_VERSION_BUILT_AT": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    arguments = [text for name, value in facts.items() for text in ("--build-arg", f"{name}={value}")]
+    id_file = draft / "image.id"
+    _docker("build", "--force-rm", "--iidfile", str(id_file), *arguments, str(draft / "context"))
+    return id_file.read_text().strip()
+
+
+def _verify(image: str) -> None:
+    """Run the image as a machine does: it must import every service and answer."""
+    _docker("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", image, "settings")
+
+
+def _save(archive: Archive, image: str, draft: Path) -> None:
+    _docker("save", "--output", str(draft), archive.reference, CURRENT)
+    with tarfile.open(draft) as opened:
+        member = opened.extractfile("manifest.json")
+        listed = json.load(member) if member else []
+    if len(listed) != 1 or sorted(listed[0]["RepoTags"]) != sorted((archive.reference, CURRENT)):
+        # Another build, in another cache, gave the second name to its own image between our two commands.
+        raise HomeportError(
+            f"the archive of {archive.reference} does not hold {image} alone", next_step="homeport image container"
+        )
+    with explained(archive.path):
+        draft.chmod(0o644)
+        draft.replace(archive.path)
+
+
+def _is_there(reference: str) -> bool:
+    return bool(_docker("image", "ls", "--quiet", reference).stdout.strip())
+
+
+def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return _run(["docker", *arguments], f"docker {arguments[0]} failed", "see the lines above; docker info tells more")
+
+
+def _run(command: list[str], failed: str, next_step: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; raise ``HomeportError`` with its last lines when it fails."""
+    unwanted = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"}
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+    # A builder in a container of its own would not see the base image that lies in the engine.
+    environment |= {"UV_PYTHON_DOWNLOADS": "never", "BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    process = subprocess.Popen(
+        command,
+        cwd="/",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        stdout, stderr = process.communicate()
+    except BaseException:
+        # With its children: mmdebstrap under app/base/build cleans up when it is told to end.
+        _end(process)
+        raise
+    if process.returncode != 0:
+        log = "\n".join((stdout + stderr).strip().splitlines()[-_LAST_LINES:])
+        if "no space left on device" in log.lower():
+            raise HomeportError(
+                f"{failed}: no space left on the disk",
+                next_step="free some space: df -h and docker system df show where it went",
+                log=log,
+            )
+        raise HomeportError(f"{failed} (exit code {process.returncode})", next_step=next_step, log=log)
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+            return
