@@ -32,6 +32,8 @@ LEFT_OUT = {
     *("_xxtestfuzz", "xxlimited", "xxlimited_35", "xxsubtype"),
 }
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
+LOADED_LATER = ("libgcc_s.so.1",)
+"""What no file says that it needs: the C library loads it when a thread ends."""
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 SETTINGS = ("/etc/ld.so.cache", "/etc/debian_version", "/usr/lib/os-release", "/usr/lib/ssl/openssl.cnf")
 
@@ -108,6 +110,8 @@ def take_libraries(assembly: Assembly, programs: list[Path]) -> None:
     """Copy the dynamic loader and every shared library that the programs need, however deep."""
     loader = next(path for path in LOADERS if Path(path).exists())
     assembly.take(Path(loader))
+    for name in LOADED_LATER:
+        programs = [*programs, assembly.take(next(Path("/usr/lib").glob(f"*/{name}")))]
     for program in programs:
         done = subprocess.run([loader, "--list", program], capture_output=True, text=True, check=False)
         if done.returncode != 0 or "not found" in done.stdout:
@@ -135,7 +139,8 @@ def list_packages(assembly: Assembly) -> None:
         listing = next(path for path in (lists / f"{package}.list", *lists.glob(f"{package}:*.list")) if path.exists())
         owned = {Path(line) for line in listing.read_text().splitlines()}
         owned |= {Path(f"/usr{path}") for path in owned}  # packages still name /lib, which is a link to /usr/lib
-        if owned.isdisjoint(assembly.taken):
+        # No package lists the one file of certificates: it is put together when they are installed.
+        if owned.isdisjoint(assembly.taken) and package != "ca-certificates":
             continue
         assembly.at(f"/var/lib/dpkg/status.d/{package}").write_text(stanza + "\n")
         licence = Path(f"/usr/share/doc/{package}/copyright")
