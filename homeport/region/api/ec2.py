@@ -1,6 +1,7 @@
 """EC2's API where moto's answer is not enough: instances have machines, templates keep what they were given."""
 
 import base64
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -8,23 +9,52 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError, OperationNotPermitted4
 from moto.ec2.models.instances import Instance
+from moto.ec2.models.key_pairs import KeyPair
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import parse_user_data
 
+from homeport.region.api.ec2_images import ImagesResponse
+from homeport.region.api.image import find_image, merged
+from homeport.region.api.image_jobs import ImageJobs
 from homeport.region.api.refusals import Refusal
 from homeport.region.machines import STATES, Machines
 
+_ATTRIBUTES = {
+    "EnaSupport": "ena_support",
+    "SriovNetSupport": "sriov_net_support",
+    "InstanceInitiatedShutdownBehavior": "instance_initiated_shutdown_behavior",
+}
+"""Attributes of an instance that moto keeps and cannot change."""
+
 ENDED = "shutting-down terminated"
+
+USER_DATA_BYTES = 16384
+"""EC2's limit, counted before base64."""
 
 
 def ec2_response(machines: Machines) -> type[EC2Response]:
     """Return the response class whose instances are ``machines``."""
+    # moto's own setting: a thousand images of others that nothing here could launch, read in a second.
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
-    class HomeportEC2Response(EC2Response):
+    class HomeportEC2Response(ImagesResponse):
+        jobs = ImageJobs(machines)
+
         def run_instances(self) -> ActionResult:
             earlier = _reservation_of(self.ec2_backend, self._get_param("ClientToken"))
             if earlier:
                 return ActionResult(earlier)
+            template = self._template_data()
+            image = find_image(self.ec2_backend, self._get_param("ImageId") or template.get("ImageId"))
+            if image.state != "available":
+                raise EC2ClientError("InvalidAMIID.Unavailable", f"The image id '[{image.id}]' is {image.state}")
+            key = self._key(self._get_param("KeyName") or template.get("KeyName"))
+            _check_user_data(self._get_param("UserData") or template.get("UserData"))
+            self.params["BlockDeviceMappings"] = merged(
+                image.block_device_mappings,
+                template.get("BlockDeviceMappings", []),
+                self._get_param("BlockDeviceMappings", []),
+            )
             result = super().run_instances()
             existing = {nic.get("NetworkInterfaceId") for nic in self._get_param("NetworkInterfaces", [])}
             reservation: Any = result.result
@@ -32,6 +62,12 @@ def ec2_response(machines: Machines) -> type[EC2Response]:
                 for nic in instance.nics.values():
                     # moto keeps the interfaces it makes for an instance for ever.
                     nic.delete_on_termination = nic.delete_on_termination or nic.id not in existing
+                    if nic.public_ip:
+                        # moto would make one up, and it would be a stranger's. This one answers.
+                        nic.public_ip = nic.private_ip_address
+                # The instance keeps its key when the pair is deleted.
+                instance.public_key = _public_key(key)
+                instance.ena_support = True
                 machines.launch(instance)
             return result
 
@@ -107,10 +143,60 @@ def ec2_response(machines: Machines) -> type[EC2Response]:
                     data.setdefault(field, value)
             return super().create_launch_template_version()
 
+        def modify_instance_attribute(self) -> ActionResult:
+            """Change an instance; what moto does not know of it would take for a change of its security groups."""
+            instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+            given = {name: self._get_param(f"{name}.Value") for name in _ATTRIBUTES}
+            given = {name: value for name, value in given.items() if value is not None}
+            if self._get_param("UserData.Value"):
+                _check_user_data(self._get_param("UserData.Value"))
+            if not given:
+                return super().modify_instance_attribute()
+            self.error_on_dryrun()
+            for name, value in given.items():
+                setattr(instance, _ATTRIBUTES[name], value)
+            return EmptyResult()
+
+        def describe_instance_attribute(self) -> ActionResult:
+            if self._get_param("Attribute") == "enaSupport":
+                instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+                return ActionResult({"InstanceId": instance.id, "EnaSupport": {"Value": instance.ena_support}})
+            return super().describe_instance_attribute()
+
+        def _template_data(self) -> dict[str, Any]:
+            """Return the data of the launch template's version that the request names, if it names one."""
+            wanted = self._get_param("LaunchTemplate", {})
+            data: dict[str, Any] = self.ec2_backend._get_template_from_args(wanted).data if wanted else {}
+            return data
+
+        def _key(self, name: str | None) -> KeyPair | None:
+            if not name:
+                return None
+            if name not in self.ec2_backend.key_pairs:
+                raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
+            pair: KeyPair = self.ec2_backend.key_pairs[name]
+            return pair
+
         def _instances(self) -> list[Instance]:
             return list(self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds", [])))
 
     return HomeportEC2Response
+
+
+def _public_key(pair: KeyPair | None) -> str:
+    """Return a key as metadata shows it: with the pair's name for a comment, whatever it was imported with."""
+    if pair is None:
+        return ""
+    kind, material = pair.public_key.split()[:2]
+    return f"{kind} {material} {pair.key_name}"
+
+
+def _check_user_data(given: Any) -> None:
+    if (
+        given
+        and len(base64.b64decode(str(parse_user_data(given) if isinstance(given, str) else given))) > USER_DATA_BYTES
+    ):
+        raise EC2ClientError("InvalidParameterValue", f"User data is limited to {USER_DATA_BYTES} bytes")
 
 
 def _reservation_of(backend: Any, client_token: str | None) -> Any:

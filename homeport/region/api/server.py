@@ -11,6 +11,9 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from homeport.region.addresses import ensure_free
 from homeport.region.api.gate import After, Before, Gate
 
+_POLL_SECONDS = 0.1
+"""How soon a server sees that it shall end."""
+
 
 class QuietRequestHandler(MotoRequestHandler):
     """moto's request handler without an access log line a request: callers that matter log themselves."""
@@ -40,7 +43,7 @@ class ApiServer:
                     server.server_close()
                 raise
         self._threads = [
-            threading.Thread(target=server.serve_forever, name=f"api-{server.host}", daemon=True)
+            threading.Thread(target=server.serve_forever, args=[_POLL_SECONDS], name=f"api-{server.host}", daemon=True)
             for server in self._servers
         ]
 

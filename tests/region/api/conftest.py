@@ -1,0 +1,153 @@
+"""EC2's API as a region answers it, over a driver that only notes what it is asked for."""
+
+import importlib
+import os
+import threading
+
+import pytest
+from moto.backends import get_backend
+
+from homeport.errors import HomeportError
+from homeport.region import access
+from homeport.region.api.ec2 import ec2_response
+from homeport.region.api.server import ApiServer, replace_responses
+from homeport.region.instances.driver import Machine
+from homeport.region.machines import Machines
+
+
+class FakeDriver:
+    """Machines that are a line in a list; images take as long as the test wants."""
+
+    name = "fake"
+
+    def __init__(self):
+        self.calls = []
+        self.running = set()
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.fault = None
+        self.lock_was_held = False
+        self.lock = None
+
+    def asked(self, action):
+        return [call[1:] for call in self.calls if call[0] == action]
+
+    def _note(self, *call):
+        self.calls.append(call)
+
+    def _work(self, *call):
+        assert self.may_go_on.wait(20)
+        # Held by another thread is fine; for as long as an image takes is not.
+        if not self.lock.acquire(timeout=5):
+            self.lock_was_held = True
+        else:
+            self.lock.release()
+        if self.fault:
+            raise self.fault
+        self._note(*call)
+
+    def check(self, spec):
+        pass
+
+    def launch(self, spec):
+        self._note("launch", spec.instance_id, spec.image_id)
+        self.running.add(spec.instance_id)
+        return Machine(spec.instance_id, spec.address, 1, running=True)
+
+    def stop(self, instance_id, *, grace):
+        assert self.may_go_on.wait(20)
+        self._note("stop", instance_id)
+        self.running.discard(instance_id)
+
+    def discard(self, instance_id):
+        self._note("discard", instance_id)
+
+    def describe(self, instance_id):
+        return None
+
+    def logs(self, instance_id, lines=20):
+        return [f"the console of {instance_id}"]
+
+    def create_image(self, instance_id, image_id):
+        self._work("create_image", instance_id, image_id)
+
+    def import_image(self, location, image_id):
+        if location == "nothing/there:1":
+            raise HomeportError(f"Docker has no image {location}")
+        self._work("import_image", location, image_id)
+
+    def remove_image(self, image_id):
+        self._work("remove_image", image_id)
+
+    def adopt(self):
+        return []
+
+    def on_exit(self, callback):
+        pass
+
+    def close(self):
+        pass
+
+
+class Account:
+    """A region's API with its driver behind it, and what the tests ask again and again."""
+
+    def __init__(self, driver, url):
+        self.driver = driver
+        self.ec2 = access.client(
+            "ec2",
+            {
+                "AWS_ENDPOINT_URL": url,
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_REGION": access.REGION_NAME,
+            },
+        )
+
+    @property
+    def backend(self):
+        return get_backend("ec2")["123456789012"][access.REGION_NAME]
+
+    def run(self, image, **fields):
+        made = self.ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **fields)
+        return made["Instances"][0]["InstanceId"]
+
+    def instance(self, instance_id):
+        (found,) = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"]
+        return found
+
+    def image(self, image_id):
+        (found,) = self.ec2.describe_images(ImageIds=[image_id])["Images"]
+        return found
+
+
+@pytest.fixture
+def account():
+    urls = importlib.import_module("moto.ec2.urls")
+    before, presets = urls.url_paths, os.environ.get("MOTO_EC2_LOAD_DEFAULT_AMIS")
+    get_backend("ec2").reset()
+    driver = FakeDriver()
+    server = ApiServer(0)
+    driver.lock = server.gate.lock
+    machines = Machines(
+        driver, server.gate.lock, environment=lambda _: {}, attach=lambda _: None, detach=lambda _: None
+    )
+    replace_responses("ec2", ec2_response(machines))
+    server.start()
+    try:
+        yield Account(driver, server.url)
+    finally:
+        driver.may_go_on.set()
+        machines.close()
+        server.close()
+        urls.url_paths = before
+        os.environ.pop("MOTO_EC2_LOAD_DEFAULT_AMIS", None)
+        if presets is not None:
+            os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = presets
+        get_backend("ec2").reset()
+
+
+@pytest.fixture
+def base(account):
+    """The id of an image that can be launched."""
+    return account.ec2.register_image(Name="debian-12", RootDeviceName="/dev/xvda")["ImageId"]
