@@ -14,14 +14,13 @@ source "docker" "machine" {
     "--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined",
     "--security-opt", "apparmor=unconfined", "--env", "container=docker", "--cgroupns", "private",
     "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp", "--volume", "/var/lib/containers",
-    "--label", "homeport.role=image-builder", "--entrypoint", "/bin/sh", "{{.Image}}", "-c",
+    "--stop-signal", "SIGRTMIN+3", "--label", "homeport.role=image-builder", "--entrypoint", "/bin/sh", "{{.Image}}", "-c",
     "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,bind,rw \"$d\"; done; mount --make-rshared /; exec /lib/systemd/systemd ci.ds=None",
   ]
 
   # The commit would keep what is started above.
   changes = [
     "ENTRYPOINT [\"/lib/systemd/systemd\"]",
-    "STOPSIGNAL SIGRTMIN+3",
     "LABEL homeport.digest=${var.digest} homeport.role=machine",
   ]
 }
