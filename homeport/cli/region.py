@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,11 +18,19 @@ app = typer.Typer(no_args_is_help=True)
 Port = Annotated[int, typer.Option(help="The API's port on 127.0.0.1.", min=1, max=65535)]
 Speed = Annotated[float, typer.Option(help="How many times as fast AWS's periods and waits run.", min=1, max=1000)]
 
+Driver = Annotated[
+    Literal["process", "container"],
+    typer.Option(
+        help="What an instance is: a process of this machine, or a systemd container with an address of its own "
+        "(needs root and Docker).",
+    ),
+]
+
 
 @app.command()
-def up(state: State = None, port: Port = access.API_PORT, speed: Speed = 1.0) -> None:
+def up(state: State = None, port: Port = access.API_PORT, speed: Speed = 1.0, driver: Driver = "process") -> None:
     """Start the region and print how to reach it; one that runs already is left as it is."""
-    run = rehearsal.start_region(state_folder(state), port, speed, repository())
+    run = rehearsal.start_region(state_folder(state), port, speed, repository(), driver)
     out.print(f"the region answers at {access.endpoint(run.api_port)}; its range is {run.network}", markup=False)
     say('eval "$(homeport region env)"')
 

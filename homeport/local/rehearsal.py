@@ -89,24 +89,27 @@ def _up(
         wait_until_healthy(state)
 
 
-def start_region(state: StateFolder, port: int, speed: float, repository: Path) -> Run:
+def start_region(state: StateFolder, port: int, speed: float, repository: Path, driver: str = "process") -> Run:
     """Start a region, or return the one that runs; what a killed one left is stopped first, and said."""
     with at_work(state):
-        return _start_region(state, port, speed, repository)
+        return _start_region(state, port, speed, repository, driver)
 
 
-def _start_region(state: StateFolder, port: int, speed: float, repository: Path) -> Run:
+def _start_region(state: StateFolder, port: int, speed: float, repository: Path, driver: str = "process") -> Run:
     run = daemon.alive(state)
     if run is not None:
-        if run.speed != speed or run.api_port != port:
-            say(f"it runs already, at speed {run.speed:g} on port {run.api_port}: homeport down first to change that")
+        if (run.speed, run.api_port, run.driver) != (speed, port, driver):
+            say(
+                f"it runs already, at speed {run.speed:g} on port {run.api_port} with driver {run.driver}: "
+                "homeport down first to change that"
+            )
         return run
     swept = daemon.stop(state)
     if swept.swept or swept.broken:
         say("a region ran here and ended without cleaning up; its API state is lost, so this one starts fresh")
         _report(swept)
     checks.check_region_ports(port)
-    return daemon.start(state, daemon.Options(api_port=port, speed=speed, repository=repository))
+    return daemon.start(state, daemon.Options(api_port=port, speed=speed, repository=repository, driver=driver))
 
 
 def stop_region(state: StateFolder) -> None:
@@ -188,8 +191,6 @@ def _register(reach: dict[str, str], folder: Path, environment: str) -> str:
 
 def _report(swept: Sweep) -> None:
     for found in swept.swept:
-        how = "ended" if found.graceful else "killed"
-        what = f"{found.kind} {found.id}".strip() + (f" at {found.address}" if found.address else "")
-        say(f"{what} (process {found.pid}): {how if found.was_running else 'had ended already'}")
+        say(str(found))
     for path in swept.broken:
         say(f"unreadable journal entry removed: {path}")

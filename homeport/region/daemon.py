@@ -5,7 +5,7 @@ import os
 import select
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homeport.errors import HomeportError
@@ -40,6 +40,11 @@ def start(state: StateFolder, options: Options) -> Run:
     Raises:
         HomeportError: what the region itself said, or the end of its log.
     """
+    if options.driver == "container":
+        # Imported late: the other driver does without Docker's client.
+        from homeport.region.instances import engine  # noqa: PLC0415
+
+        engine.check_host()
     state.create()
     read_end, write_end = os.pipe()
     arguments = [str(state.root), str(write_end), str(options.api_port), str(options.speed), str(options.repository)]
@@ -89,12 +94,18 @@ def _environment(state: StateFolder) -> dict[str, str]:
 
 
 def stop(state: StateFolder) -> Sweep:
-    """Stop the region and all its machines, and take its names out of the hosts file."""
+    """Stop the region and all its machines, and take its names out of the hosts file.
+
+    Raises ``HomeportError`` when something of it cannot be reached now; what can be is gone then.
+    """
+    # Imported late: most commands need no client of Docker's.
+    from homeport.region import remains  # noqa: PLC0415
+
     run = state.read_run()
     swept = sweep(state)
     if run is not None:
         hosts.remove_block(run.region_id)
-    return swept
+    return replace(swept, swept=(*swept.swept, *remains.sweep(state)))
 
 
 def last_lines(log: Path, lines: int = 20) -> str:

@@ -11,7 +11,7 @@ from homeport.errors import HomeportError
 from homeport.region import processes
 from homeport.region.state import StateFolder, write_atomically
 
-KINDS = ("region", "instance", "balancer")
+KINDS = ("region", "instance", "balancer", "network")
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +28,11 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def running(self) -> bool:
         """Whether the very process still runs that was written down."""
         return self.pid > 0 and processes.alive(self.pid, self.start_time)
+
+    @property
+    def in_docker(self) -> bool:
+        """Whether it is Docker's: a signal to its process would be the wrong way to end it."""
+        return self.kind == "network" or "container" in self.extra
 
 
 class Journal:
@@ -77,12 +82,20 @@ class Swept:
     """One thing that a sweep found: ``was_running`` when it had to be stopped."""
 
     kind: str
-    """As in the journal, or ``unrecorded`` for a process known by its marks alone."""
+    """As in the journal, or ``unrecorded`` for a process known by its marks alone; ``image``, ``rules``."""
     id: str
-    pid: int
-    address: str
-    was_running: bool
-    graceful: bool
+    pid: int = 0
+    address: str = ""
+    was_running: bool = False
+    graceful: bool = True
+    holder: str = ""
+    """What it was, when it was no process."""
+
+    def __str__(self) -> str:
+        what = f"{self.kind} {self.id}".strip() + (f" at {self.address}" if self.address else "")
+        ended = "ended" if self.graceful else "killed"
+        how = ended if self.was_running else "removed" if self.holder else "had ended already"
+        return f"{what} ({self.holder or f'process {self.pid}'}): {how}"
 
 
 @dataclass(frozen=True)
@@ -99,11 +112,12 @@ def sweep(state: StateFolder, *, grace: float = 10.0) -> Sweep:
 
     The region goes first, else it would replace what is stopped; its machines then end side by side,
     each with ``grace`` seconds to drain. Broken entries are reported and removed: their processes
-    carry the marks. The calling process is left alone, as are its ancestors. Raises ``HomeportError``
-    for a process of another user, with the journal as it was.
+    carry the marks. The calling process is left alone, as are its ancestors. What is Docker's is left to
+    :mod:`homeport.region.remains`. Raises ``HomeportError`` for a process of another user, with the
+    journal as it was.
     """
     journal = Journal(state.journal)
-    entries, broken = journal.entries(), journal.broken()
+    entries, broken = [entry for entry in journal.entries() if not entry.in_docker], journal.broken()
     marks = [(processes.STATE_MARK, str(state.root.resolve()))]
     if run := state.read_run():
         marks.append((processes.REGION_MARK, run.region_id))

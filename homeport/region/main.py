@@ -3,15 +3,13 @@
 import logging
 import os
 import secrets
-from typing import Any
 
 from moto.autoscaling.exceptions import AutoscalingClientError
 from moto.ec2.models.instances import Instance
 
 from homeport import __version__
-from homeport.errors import HomeportError
-from homeport.region import access, hosts, processes
-from homeport.region.addresses import claim_network, ensure_free
+from homeport.region import access, default_vpc, ground, hosts, processes
+from homeport.region.addresses import ensure_free
 from homeport.region.api.autoscaling import autoscaling_response
 from homeport.region.api.calls import Call
 from homeport.region.api.cloudwatch import HomeportCloudWatchResponse
@@ -27,11 +25,8 @@ from homeport.region.balancer.supervisor import Balancers
 from homeport.region.balancing import BalancerRecords, Balancing, Targets
 from homeport.region.clock import Clock
 from homeport.region.daemon import Options
-from homeport.region.instances.driver import Driver
-from homeport.region.instances.process import ProcessDriver
 from homeport.region.journal import Entry, Journal
 from homeport.region.machines import Machines
-from homeport.region.metadata.server import PORT as METADATA_PORT
 from homeport.region.metadata.server import MetadataService
 from homeport.region.metadata.source import source
 from homeport.region.state import Run, StateFolder
@@ -50,26 +45,28 @@ class Region:
     def __init__(self, state: StateFolder, options: Options) -> None:
         self._state = state
         ensure_free("127.0.0.1", options.api_port)
-        self._claim = claim_network()
         self._id = secrets.token_hex(4)
+        self._ground = ground.prepare(options.driver, state, self._id)
         self._journal = Journal(state.journal)
         self._keys = access.make_keys(state)
         self._clock = Clock(options.speed)
-        self._driver = _driver(options.driver, state, self._id, self._claim.network)
-        self._api = ApiServer(options.api_port, after=[self._after])
+        self._api = ApiServer(options.api_port, after=[self._after], also=self._ground.api_addresses())
         self._run = Run(
             pid=os.getpid(),
             start_time=processes.start_time(os.getpid()) or 0,
             region_id=self._id,
             api_port=self._api.port,
-            network=str(self._claim.network),
+            network=str(self._ground.network),
             speed=options.speed,
             version=__version__,
             repository=str(options.repository),
+            driver=options.driver,
         )
         self._reach = access.settings(self._run, self._keys)
         self._sts = access.client("sts", self._reach)
         self._metadata = MetadataService()
+        self._ground.serve_metadata(self._metadata)
+        self._balancer_addresses: dict[str, str] = {}
         self._balancers = Balancers(
             state.balancers,
             self._clock,
@@ -80,7 +77,11 @@ class Region:
         self._registry = Registry(self._clock)
         self._balancing = Balancing(self._registry, self._balancers, self._api.gate.lock)
         self._machines = Machines(
-            self._driver, self._api.gate.lock, environment=self._environment, attach=self._attach, detach=self._detach
+            self._ground.driver,
+            self._api.gate.lock,
+            environment=self._environment,
+            attach=self._attach,
+            detach=self._detach,
         )
         self._groups = Service(
             ACCOUNT,
@@ -91,6 +92,8 @@ class Region:
         )
         self._controller = Controller(self._groups, Steps(self._groups), self._machines, Targets(self._balancers))
         self._machines.on_change = self._changed
+        if self._ground.default_vpc:
+            default_vpc.move(ACCOUNT, access.REGION_NAME, self._ground.default_vpc)
         replace_responses("autoscaling", autoscaling_response(self._service_for, self._api.gate.lock))
         replace_responses("cloudwatch", HomeportCloudWatchResponse)
         replace_responses("ec2", ec2_response(self._machines))
@@ -113,7 +116,7 @@ class Region:
         self._controller.start()
         # Last: whoever reads it may use the region.
         self._state.write_run(self._run)
-        logger.info("region %s answers on port %d, range %s", self._id, self._api.port, self._claim.network)
+        logger.info("region %s answers on port %d, range %s", self._id, self._api.port, self._ground.network)
 
     def close(self) -> None:
         """Stop deciding and answering."""
@@ -121,21 +124,24 @@ class Region:
         self._machines.close()
         self._balancing.close()
         self._api.close()
-        self._claim.close()
         self._metadata.close()
-        self._driver.close()
+        self._ground.close()
 
     def _changed(self) -> None:
         """Something happened that groups or balancers may want to answer to."""
         self._controller.wake()
 
     def _publish(self, name: str, address: str) -> None:
+        self._ground.add_address(address)
+        self._balancer_addresses[name] = address
         if name != address:
             hosts.publish(self._id, name, address)
 
     def _withdraw(self, name: str) -> None:
         if name.endswith(DOMAIN):
             hosts.withdraw(self._id, name)
+        if address := self._balancer_addresses.pop(name, ""):
+            self._ground.remove_address(address)
 
     def _after(self, call: Call, status: int) -> None:
         if status >= 400:
@@ -150,10 +156,7 @@ class Region:
         return self._groups
 
     def _environment(self, instance: Instance) -> dict[str, str]:
-        return {
-            "AWS_ENDPOINT_URL": access.endpoint(self._api.port),
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{instance.private_ip_address}:{METADATA_PORT}",
-        }
+        return self._ground.environment(str(instance.private_ip_address), self._api.port)
 
     def _attach(self, instance: Instance) -> None:
         self._metadata.start(
@@ -174,9 +177,3 @@ class Region:
 def _dns_name(name: str, balancer_id: str, address: str) -> str:
     """Return a balancer's name; without the right to write the hosts file its address itself."""
     return f"{name}-{balancer_id}.{access.REGION_NAME}.{DOMAIN}".lower() if hosts.can_write() else address
-
-
-def _driver(name: str, state: StateFolder, region_id: str, network: Any) -> Driver:
-    if name != "process":
-        raise HomeportError(f"there is no driver {name}", next_step="homeport up --driver process")
-    return ProcessDriver(state, region_id, network)

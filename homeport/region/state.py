@@ -35,6 +35,7 @@ class Run(msgspec.Struct, frozen=True):
     version: str
     repository: str
     """Root of the repository whose Terraform and application the region was started for."""
+    driver: str = "process"
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,19 @@
 
 import logging
 import os
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+from homeport.region.state import remove_tree
 
 NAME = "console.log"
 LIMIT = 32 * 1024 * 1024
 """Bytes that a console may grow to before its beginning is dropped."""
 KEPT = 1024 * 1024
 """Bytes of its end that stay then."""
+KEPT_FOLDERS = 32
+"""Folders of ended instances that stay for whoever looks for the cause."""
 _BLOCK = 64 * 1024
 
 _log = logging.getLogger(__name__)
@@ -30,6 +35,26 @@ def note(folder: Path, message: str) -> None:
         _write(folder, f"{stamp} homeport: {message}\n".encode())
     except OSError as error:
         _log.warning("%s: %s (%s)", folder.name, message, error.strerror)
+
+
+def add(folder: Path, lines: Sequence[str]) -> None:
+    """Add what a machine printed elsewhere; a full disk only costs the lines."""
+    if not lines:
+        return
+    try:
+        _write(folder, ("\n".join(lines) + "\n").encode())
+    except OSError as error:
+        _log.warning("%s: its console cannot be kept: %s", folder.name, error.strerror)
+
+
+def forget_oldest(instances: Path, held: Collection[str]) -> None:
+    """Keep the newest folders of ended machines; those in ``held`` have not ended."""
+    try:
+        ended = [path for path in instances.iterdir() if path.name not in held]
+        for path in sorted(ended, key=_age)[:-KEPT_FOLDERS]:
+            remove_tree(path)
+    except OSError as error:
+        _log.warning("%s: cannot tidy up: %s", instances, error)
 
 
 def last_lines(folder: Path, lines: int) -> list[str]:
@@ -59,6 +84,13 @@ def trim(folder: Path, limit: int = LIMIT, kept: int = KEPT) -> None:
         return
     note(folder, "the console grew too large; its beginning was dropped")
     _write(folder, end[end.find(b"\n") + 1 :])
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _write(folder: Path, text: bytes) -> None:

@@ -21,8 +21,6 @@ from homeport.region.state import StateFolder, explained, remove_tree
 INSTANCE_MARK = "_HOMEPORT_INSTANCE_ID"
 OPEN_FILES = 16384
 """Descriptors that a machine may have open: sockets of its clients, most of all."""
-KEPT_FOLDERS = 32
-"""Folders of ended instances that stay for whoever looks for the cause."""
 _TRIM_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
@@ -284,12 +282,11 @@ class ProcessDriver:
         try:
             remove_tree(folder / "tmp")
             console.trim(folder, limit=console.KEPT)
-            with self._lock:
-                ended = [path for path in self._state.instances.iterdir() if path.name not in self._running]
-            for path in sorted(ended, key=_age)[:-KEPT_FOLDERS]:
-                remove_tree(path)
         except OSError as error:
             _log.warning("%s: cannot tidy up: %s", folder.name, error)
+        with self._lock:
+            running = set(self._running)
+        console.forget_oldest(self._state.instances, running)
 
     def _trim_consoles(self) -> None:
         while not self._closed.wait(_TRIM_SECONDS):
@@ -314,10 +311,3 @@ def _bound_resources() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, files))
     # A core dump would hold the keys that this process issues.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-
-
-def _age(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

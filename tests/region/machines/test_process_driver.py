@@ -19,8 +19,9 @@ from homeport.images import interpreter, store
 from homeport.region import processes
 from homeport.region.addresses import claim_network
 from homeport.region.instances import console
+from homeport.region.instances.console import KEPT_FOLDERS
 from homeport.region.instances.driver import Driver, MachineSpec
-from homeport.region.instances.process import KEPT_FOLDERS, OPEN_FILES, ProcessDriver
+from homeport.region.instances.process import OPEN_FILES, ProcessDriver
 from homeport.region.journal import Entry, Journal, sweep
 from homeport.region.state import StateFolder
 from tests.polling import eventually

@@ -1,0 +1,90 @@
+"""The Docker engine: how it is reached, and what is said when it is not there or refuses."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException, ImageNotFound, NotFound
+from requests.exceptions import RequestException
+
+from homeport.errors import HomeportError
+
+SOCKET = Path("/var/run/docker.sock")
+TIMEOUT = 600.0
+"""Seconds for one answer: an image of a machine takes its time on a slow disk."""
+START_HINT = "systemctl start docker (without systemd: dockerd &), then the same command again"
+
+
+def check_host() -> None:
+    """Raise ``HomeportError`` for what the container driver needs and this machine lacks, the first thing first."""
+    missing = [name for name in ("iptables", "ip") if find_program(name) is None]
+    if not (find_program("dockerd") or SOCKET.exists() or os.environ.get("DOCKER_HOST")):
+        missing.insert(0, "the Docker engine")
+    if missing:
+        raise HomeportError(
+            f"machines that are containers need {' and '.join(missing)}, not installed here",
+            next_step="apt-get install docker.io iptables iproute2, or homeport up --driver process",
+        )
+    if os.geteuid() != 0:
+        raise HomeportError(
+            "machines that are containers need root: they get a network and its packet filter rules",
+            next_step="sudo -E, or homeport up --driver process",
+        )
+    with contextlib.closing(connect()):
+        pass
+
+
+def connect() -> docker.APIClient:
+    """Return a client of this machine's engine that has answered; raise ``HomeportError`` when none does."""
+    named = os.environ.get("DOCKER_HOST", "")
+    if named and not named.startswith("unix://"):
+        raise HomeportError(
+            f"DOCKER_HOST={named} is another machine's engine: this one could not reach the machines there",
+            next_step="unset DOCKER_HOST",
+        )
+    with explained("reach the Docker engine"):
+        return docker.APIClient(base_url=named or f"unix://{SOCKET}", version="auto", timeout=TIMEOUT)  # type: ignore[arg-type]
+
+
+def reachable() -> bool:
+    """Return whether there is an engine to look for our things in."""
+    try:
+        connect().close()
+    except HomeportError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn what Docker or the way to it says into an error that a person can act on; ``what`` follows "cannot"."""
+    try:
+        yield
+    except (ImageNotFound, NotFound) as error:
+        raise HomeportError(f"cannot {what}: {error.explanation or error}") from error
+    except (DockerException, RequestException) as error:
+        if said := getattr(error, "explanation", None):
+            raise HomeportError(f"cannot {what}: {said}", next_step="docker info; docker ps -a") from error
+        raise HomeportError(f"cannot {what}: the Docker engine does not answer", next_step=START_HINT) from error
+
+
+def find_program(name: str) -> str | None:
+    """Return a system program's path, also where an ordinary user's PATH does not lead."""
+    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def run(command: Sequence[str], *, absent_is_fine: bool = False) -> str:
+    """Run a system program and return its output; ``absent_is_fine`` for the removal of what may be gone."""
+    program = find_program(command[0])
+    if program is None:
+        raise HomeportError(f"{command[0]} is not installed", next_step="apt-get install iptables iproute2")
+    result = subprocess.run(
+        [program, *command[1:]], check=False, capture_output=True, text=True, errors="replace", timeout=60
+    )
+    if result.returncode and not absent_is_fine:
+        raise HomeportError(f"{' '.join(command)}: exit code {result.returncode}", log=result.stderr.strip()[-2000:])
+    return result.stdout
