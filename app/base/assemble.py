@@ -21,7 +21,7 @@ from pathlib import Path
 USER = 10001
 LEFT_OUT = {
     # folders
-    *("__pycache__", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "pydoc_data", "lib2to3"),
+    *("__pycache__", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "venv", "pydoc_data", "lib2to3"),
     *("site-packages", "dist-packages"),
     # files: what needs a terminal or a display, and what Debian hooks in
     *("turtle.py", "sitecustomize.py", "EXTERNALLY-MANAGED"),

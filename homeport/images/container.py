@@ -66,16 +66,20 @@ def build_container(source: Path, state_cache: Path, *, on_step: Callable[[str],
         base = _base(source, on_step)
         digest = _digest(source, base, architecture)
         archive = Archive(cache / f"homeport-app-{digest[:12]}.tar", f"homeport/app:{digest[:12]}", digest)
+        # It has this name only since it was seen to work.
+        image = _id(archive.reference)
         if archive.path.is_file():
-            if not _is_there(archive.reference):
+            if not image:
                 _docker("load", "--quiet", "--input", str(archive.path))
             on_step(f"{archive.reference} is there already")
             return archive
-        on_step(f"building {archive.reference} on {base}")
-        _stage(source, draft / "context", architecture)
-        image = _build(source, draft, base, archive.reference)
-        _verify(image)
-        _docker("tag", image, archive.reference)
+        if not image:
+            on_step(f"building {archive.reference} on {base}")
+            _stage(source, draft / "context", architecture)
+            image = _build(source, draft, base, archive.reference)
+            _verify(image)
+            _docker("tag", image, archive.reference)
+        on_step(f"saving {archive.path}")
         _docker("tag", image, CURRENT)
         _save(archive, image, draft / "image.tar")
     return archive
@@ -181,8 +185,9 @@ def _stage(source: Path, context: Path, architecture: str) -> None:
         remove_tree(packages)
         _run(install, failed, "check the network; uv keeps what it has once downloaded")
     with explained(context):
-        # Command line tools, whose first line names this machine's Python.
+        # Command line tools, whose first line names this machine's Python, and uv's own mark.
         remove_tree(packages / "bin")
+        (packages / ".lock").unlink(missing_ok=True)
         # The image's user must read it all, whatever the caller's umask.
         for path in (context, *context.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -233,8 +238,9 @@ def _save(archive: Archive, image: str, draft: Path) -> None:
         draft.replace(archive.path)
 
 
-def _is_there(reference: str) -> bool:
-    return bool(_docker("image", "ls", "--quiet", reference).stdout.strip())
+def _id(reference: str) -> str:
+    """Return the id of the image that the engine knows under this name; nothing when there is none."""
+    return _docker("image", "ls", "--quiet", "--no-trunc", reference).stdout.strip()
 
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
