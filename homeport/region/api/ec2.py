@@ -1,10 +1,13 @@
 """EC2's API where moto's answer is not enough: instances have machines, templates keep what they were given."""
 
 import base64
+import copy
 import os
 from collections.abc import Callable
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError, OperationNotPermitted4
@@ -13,6 +16,7 @@ from moto.ec2.models.key_pairs import KeyPair
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import parse_user_data
 
+from homeport.region import default_vpc
 from homeport.region.api.ec2_images import ImagesResponse
 from homeport.region.api.image import find_image, merged
 from homeport.region.api.image_jobs import ImageJobs
@@ -25,6 +29,14 @@ _ATTRIBUTES = {
     "InstanceInitiatedShutdownBehavior": "instance_initiated_shutdown_behavior",
 }
 """Attributes of an instance that moto keeps and cannot change."""
+
+_METADATA_OPTIONS = {
+    "HttpTokens": "http_tokens",
+    "HttpPutResponseHopLimit": "http_put_response_hop_limit",
+    "HttpEndpoint": "http_endpoint",
+    "HttpProtocolIpv6": "http_protocol_ipv6",
+    "InstanceMetadataTags": "instance_metadata_tags",
+}
 
 ENDED = "shutting-down terminated"
 
@@ -55,6 +67,7 @@ def ec2_response(machines: Machines) -> type[EC2Response]:
                 template.get("BlockDeviceMappings", []),
                 self._get_param("BlockDeviceMappings", []),
             )
+            default_vpc.fill_in(self.ec2_backend, self.params, template)
             result = super().run_instances()
             existing = {nic.get("NetworkInterfaceId") for nic in self._get_param("NetworkInterfaces", [])}
             reservation: Any = result.result
@@ -142,6 +155,25 @@ def ec2_response(machines: Machines) -> type[EC2Response]:
                 for field, value in find(name or template_id).get_version(source).data.items():
                     data.setdefault(field, value)
             return super().create_launch_template_version()
+
+        def import_key_pair(self) -> ActionResult:
+            """Take a public key; what is none is the caller's mistake, which moto does not always see."""
+            try:
+                load_ssh_public_key(self._get_param("PublicKeyMaterial"))
+            except (ValueError, UnsupportedAlgorithm) as error:
+                raise EC2ClientError("InvalidKey.Format", "Key is not in valid OpenSSH public key format") from error
+            return super().import_key_pair()
+
+        def modify_instance_metadata_options(self) -> ActionResult:
+            """Change what the request names, and leave the rest as it is: moto would reset it."""
+            instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+            given = {name: self._get_param(name) for name in _METADATA_OPTIONS}
+            for name, value in given.items():
+                if value is not None:
+                    setattr(instance.metadata_options, _METADATA_OPTIONS[name], value)
+            options = copy.copy(instance.metadata_options)
+            options.state = "pending"
+            return ActionResult({"InstanceId": instance.id, "InstanceMetadataOptions": options})
 
         def modify_instance_attribute(self) -> ActionResult:
             """Change an instance; what moto does not know of it would take for a change of its security groups."""

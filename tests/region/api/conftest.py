@@ -13,6 +13,7 @@ from homeport.region.api.ec2 import ec2_response
 from homeport.region.api.server import ApiServer, replace_responses
 from homeport.region.instances.driver import Machine
 from homeport.region.machines import Machines
+from homeport.region.metadata.source import source
 
 
 class FakeDriver:
@@ -50,6 +51,7 @@ class FakeDriver:
         pass
 
     def launch(self, spec):
+        assert self.may_go_on.wait(20)
         self._note("launch", spec.instance_id, spec.image_id)
         self.running.add(spec.instance_id)
         return Machine(spec.instance_id, spec.address, 1, running=True)
@@ -92,8 +94,9 @@ class FakeDriver:
 class Account:
     """A region's API with its driver behind it, and what the tests ask again and again."""
 
-    def __init__(self, driver, url):
+    def __init__(self, driver, sources, url):
         self.driver = driver
+        self._sources = sources
         self.ec2 = access.client(
             "ec2",
             {
@@ -116,6 +119,10 @@ class Account:
         (found,) = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"]
         return found
 
+    def metadata(self, instance_id):
+        """Return what the instance's metadata service would answer from."""
+        return self._sources[instance_id].describe()
+
     def image(self, image_id):
         (found,) = self.ec2.describe_images(ImageIds=[image_id])["Images"]
         return found
@@ -129,13 +136,16 @@ def account():
     driver = FakeDriver()
     server = ApiServer(0)
     driver.lock = server.gate.lock
-    machines = Machines(
-        driver, server.gate.lock, environment=lambda _: {}, attach=lambda _: None, detach=lambda _: None
-    )
+    sources = {}
+
+    def attach(instance):
+        sources[instance.id] = source(instance, server.gate.lock, None, lambda _: "")
+
+    machines = Machines(driver, server.gate.lock, environment=lambda _: {}, attach=attach, detach=lambda _: None)
     replace_responses("ec2", ec2_response(machines))
     server.start()
     try:
-        yield Account(driver, server.url)
+        yield Account(driver, sources, server.url)
     finally:
         driver.may_go_on.set()
         machines.close()

@@ -1,23 +1,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from botocore.exceptions import ClientError
+from asking import refused, running
 
 from homeport.errors import HomeportError
 from tests.polling import eventually
-
-
-def refused(code, call, **arguments):
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    assert caught.value.response["Error"]["Code"] == code
-    return caught.value.response["Error"]["Message"]
-
-
-def running(account, image, **fields):
-    instance = account.run(image, **fields)
-    eventually(lambda: account.instance(instance)["State"]["Name"] == "running")
-    return instance
 
 
 def settled(account, image):
