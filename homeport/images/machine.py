@@ -1,0 +1,215 @@
+"""Bake the machine image: what instances of the ``container`` driver boot, and on AWS all of them."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from homeport.errors import HomeportError
+from homeport.images import packer, recipe
+from homeport.images.container import build_container
+from homeport.images.register import pointer
+from homeport.region import access
+from homeport.region.state import explained, remove_tree
+
+REPOSITORY = "homeport/machine"
+"""Docker's name for baked machines; a tag is the digest's first twelve digits. They outlive the region."""
+BASE = "homeport/debian:12"
+BUILDER_TAG = {"Name": "tag:homeport:role", "Values": ["image-builder"]}
+"""How EC2 finds the machines that a bake runs on (packer/amazon.pkr.hcl)."""
+_DRAFT = ".bake-"
+
+Say = Callable[[str], None]
+
+
+def bake(
+    repository: Path,
+    cache: Path,
+    reach: Mapping[str, str],
+    region_id: str,
+    environment: str,
+    *,
+    on_step: Say = lambda _: None,
+) -> str:
+    """Have the machine image of ``repository`` in the region, let ``environment`` point to it; return its id.
+
+    The image is named by its content: one that the region has is taken, else one that was baked for another
+    region of this machine, else it is baked, with Packer's EC2 builder on a machine of the region. ``reach`` are the
+    settings that lead to the region (``homeport.region.access``); ``cache`` outlives it.
+
+    Raises ``HomeportError``. An interrupted bake leaves nothing; what a killed one left the next one removes.
+    """
+    ec2 = access.client("ec2", reach)
+    with _alone(cache, on_step) as draft:
+        base = _base(repository, on_step)
+        archive = build_container(repository / "app", cache, on_step=on_step)
+        digest = recipe.digest(repository, base=base, archive=archive.digest)
+        name, tag = f"homeport-machine-{digest[:12]}", f"{REPOSITORY}:{digest[:12]}"
+        image_id = _available(ec2, name)
+        if image_id:
+            on_step(f"image {name} is there already")
+        elif _exists(tag):
+            on_step(f"image {name} was baked before")
+            image_id = _import(ec2, name, tag, digest)
+        else:
+            on_step(f"baking image {name}")
+            _clear_killed(ec2, on_step)
+            source = f"debian-12-amd64-{base}"
+            if not _available(ec2, source):
+                _import(ec2, source, BASE, base)
+            image_id = _bake(
+                repository,
+                draft,
+                reach,
+                digest=digest,
+                environment=environment,
+                archive=archive.path,
+                source=source,
+                on_step=on_step,
+            )
+            _docker("tag", f"homeport/region-{region_id}:{image_id}", tag)
+    access.client("ssm", reach).put_parameter(
+        Name=pointer(environment),
+        Value=image_id,
+        Type="String",
+        Overwrite=True,
+        Description=f"The machine image of the environment {environment}",
+    )
+    return image_id
+
+
+def _bake(
+    repository: Path,
+    draft: Path,
+    reach: Mapping[str, str],
+    *,
+    digest: str,
+    environment: str,
+    archive: Path,
+    source: str,
+    on_step: Say,
+) -> str:
+    collections = repository / "scripts" / "collections"
+    _run([str(collections)], "Ansible's collections cannot be had", f"mend what the lines above say: {collections}")
+    manifest = draft / "packer-manifest.json"
+    variables = {
+        "digest": digest,
+        "environment": environment,
+        "service_image_archive": str(archive),
+        "manifest": str(manifest),
+        "region": reach["AWS_REGION"],
+        "source_ami_owners": json.dumps(["self"]),
+        "source_ami_name": source,
+        # What can be reached from here is the machine's own address.
+        "ssh_interface": "private_ip",
+    }
+    # The region is on this machine: it need not be spared.
+    settings = dict(reach) | {"AWS_POLL_DELAY_SECONDS": "1"}
+    log = draft.parent / f"homeport-machine-{digest[:12]}.log"
+    packer.build(repository, "amazon-ebs.machine", variables, settings, log, on_step=on_step)
+    return packer.image_id(manifest)
+
+
+@contextlib.contextmanager
+def _alone(cache: Path, on_step: Say) -> Iterator[Path]:
+    """Keep other bakes on this machine away, and give a folder for what is half-made."""
+    with explained(cache):
+        cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+        handle = os.open(cache / ".machine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_step("waiting for another bake on this machine")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        with explained(cache):
+            for path in cache.glob(f"{_DRAFT}*"):
+                remove_tree(path)
+            draft = Path(tempfile.mkdtemp(dir=cache, prefix=_DRAFT))
+        try:
+            yield draft
+        finally:
+            remove_tree(draft)
+    finally:
+        os.close(handle)
+
+
+def _base(repository: Path, on_step: Say) -> str:
+    """Have the container image to build upon, and return its recipe."""
+    on_step(f"looking for {BASE}; packer/debian/build makes it when it is missing")
+    command = repository / "packer" / "debian" / "build"
+    if not command.is_file():
+        raise HomeportError(f"{command} is missing", next_step="run this in a complete clone of the repository")
+    _run([str(command)], f"{BASE} cannot be made", "mend what the lines above say, then run it again")
+    found = _docker("image", "inspect", "--format", '{{ index .Config.Labels "homeport.recipe" }}', BASE)
+    return found.strip()
+
+
+def _available(ec2: Any, name: str) -> str:
+    """Return the id of the account's image of that name; one that failed is removed."""
+    found = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [name]}])["Images"]
+    for image in found:
+        if image["State"] == "available":
+            return str(image["ImageId"])
+        ec2.deregister_image(ImageId=image["ImageId"])
+    return ""
+
+
+def _import(ec2: Any, name: str, tag: str, digest: str) -> str:
+    """Register a container image of this machine, and wait until it can be launched."""
+    answer = ec2.register_image(
+        Name=name,
+        Description=f"The container image {tag}",
+        ImageLocation=tag,
+        Architecture="x86_64",
+        RootDeviceName="/dev/xvda",
+        VirtualizationType="hvm",
+    )
+    image_id = str(answer["ImageId"])
+    tags = {"Name": name, "Project": "homeport", "homeport:digest": digest}
+    ec2.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    ec2.get_waiter("image_available").wait(ImageIds=[image_id], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    return image_id
+
+
+def _clear_killed(ec2: Any, on_step: Say) -> None:
+    """Remove the machines of bakes that were killed, with the keys and groups that Packer made for them."""
+    states = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
+    answer = ec2.describe_instances(Filters=[BUILDER_TAG, states])
+    left = [instance for reservation in answer["Reservations"] for instance in reservation["Instances"]]
+    if not left:
+        return
+    ids = [instance["InstanceId"] for instance in left]
+    on_step(f"removing what a killed bake left: {', '.join(ids)}")
+    ec2.terminate_instances(InstanceIds=ids)
+    ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    for instance in left:
+        if instance.get("KeyName", "").startswith("packer_"):
+            ec2.delete_key_pair(KeyName=instance["KeyName"])
+        for group in instance.get("SecurityGroups", []):
+            if group["GroupName"].startswith("packer_"):
+                ec2.delete_security_group(GroupId=group["GroupId"])
+
+
+def _exists(tag: str) -> bool:
+    return bool(_docker("image", "ls", "--quiet", tag).strip())
+
+
+def _docker(*arguments: str) -> str:
+    if shutil.which("docker") is None:
+        raise HomeportError("docker is not installed", next_step="apt-get install docker.io")
+    return _run(["docker", *arguments], f"docker {arguments[0]} failed", "see the lines above; docker info tells more")
+
+
+def _run(command: list[str], failed: str, next_step: str) -> str:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        log = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
+        raise HomeportError(f"{failed} (exit code {done.returncode})", next_step=next_step, log=log)
+    return done.stdout

@@ -1,0 +1,160 @@
+"""Packer, as a user would run it: its output is logged whole and shown in short, and its manifest is read."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from homeport.errors import HomeportError
+from homeport.region.state import explained
+from homeport.terraform import clean_environment, end
+
+INSTALL = "apt-get install packer, or https://developer.hashicorp.com/packer/install"
+_OLD = (1, 6)
+"""Debian's: its plugins are built in, and it reads the files in packer/1.6."""
+_WORTH_SHOWING = re.compile(r"^==> [a-z-]+\.machine: (.+)|^ +[a-z-]+\.machine: TASK \[(.+?)\]")
+_LAST_LINES = 30
+
+
+class Build(msgspec.Struct, frozen=True):
+    """One entry of Packer's manifest."""
+
+    builder_type: str
+    artifact_id: str
+    packer_run_uuid: str
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    builds: list[Build]
+    last_run_uuid: str
+
+
+def image_id(manifest: Path) -> str:
+    """Return the id of the image that the manifest's last run made on EC2.
+
+    Raises ``HomeportError`` for a manifest that is not there, cannot be read, or names no such image.
+    """
+    again = "bake again: homeport image build"
+    try:
+        read = msgspec.json.decode(manifest.read_bytes(), type=_Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise HomeportError(f"Packer's manifest {manifest} cannot be read: {error}", next_step=again) from error
+    found = [b for b in read.builds if b.builder_type == "amazon-ebs" and b.packer_run_uuid == read.last_run_uuid]
+    if len(found) != 1:
+        raise HomeportError(
+            f"Packer's manifest {manifest} names {len(found)} images on EC2 of its last run, not one", next_step=again
+        )
+    # REGION:IMAGE, and with commas the copies in other regions.
+    named = re.fullmatch(r"[a-z0-9-]+:(ami-[0-9a-f]+)", found[0].artifact_id)
+    if named is None:
+        raise HomeportError(
+            f"Packer's manifest {manifest} names {found[0].artifact_id!r}, not one image in one region", next_step=again
+        )
+    return named[1]
+
+
+def template(repository: Path) -> Path:
+    """Return the folder with the files that the installed Packer reads; raise ``HomeportError`` without one."""
+    return repository / "packer" / "1.6" if _version()[:2] == _OLD else repository / "packer"
+
+
+def build(
+    repository: Path,
+    source: str,
+    variables: Mapping[str, str],
+    settings: Mapping[str, str],
+    log: Path,
+    *,
+    on_step: Callable[[str], None],
+) -> None:
+    """Run ``packer build`` of one source; ``log`` gets its whole output, ``on_step`` what is worth showing.
+
+    ``settings`` are the environment variables that reach the region or an account. An interrupted Packer removes
+    what it made before this returns.
+
+    Raises:
+        HomeportError: with Packer's last lines.
+    """
+    folder = template(repository)
+    environment = clean_environment() | dict(settings) | _tools()
+    if folder.name != "1.6":
+        # Installs what is missing; the plugins that are there are enough otherwise.
+        _run([_program(), "init", str(folder)], environment, log, lambda _: None)
+    given = [f"-var={name}={value}" for name, value in variables.items()]
+    command = [_program(), "build", "-color=false", f"-only={source}", *given, str(folder)]
+    _run(command, environment, log, on_step)
+
+
+def _run(command: Sequence[str], environment: dict[str, str], log: Path, on_step: Callable[[str], None]) -> None:
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    with explained(log):
+        record = log.open("w", encoding="utf-8", buffering=1)
+    with (
+        record,
+        subprocess.Popen(
+            command,
+            cwd=log.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            # A terminal's Ctrl-C would reach it beside ours, and two make it give up without cleaning up.
+            process_group=0,
+        ) as process,
+    ):
+        try:
+            for line in process.stdout or ():
+                with explained(log):
+                    record.write(line)
+                last.append(line.rstrip())
+                if found := _WORTH_SHOWING.match(line):
+                    on_step((found[1] or found[2]).rstrip())
+        except BaseException:
+            on_step("interrupted: Packer removes what it made (Ctrl-C again kills it)")
+            end(process)
+            raise
+    if process.returncode != 0:
+        raise HomeportError(
+            f"packer {command[1]} failed (whole output: {log})",
+            log="\n".join(line for line in last if line.strip()),
+            next_step="mend what the lines above say, then run it again; nothing half-made is left",
+        )
+
+
+def _program() -> str:
+    found = shutil.which("packer")
+    if found is None:
+        raise HomeportError("packer is not on PATH", next_step=f"install Packer: {INSTALL}")
+    return found
+
+
+def _version() -> tuple[int, ...]:
+    program = _program()
+    done = subprocess.run(
+        [program, "version"], env=clean_environment(), capture_output=True, text=True, errors="replace", check=False
+    )
+    found = re.search(r"^Packer v([0-9]+)\.([0-9]+)", done.stdout, re.MULTILINE)
+    if found is None:
+        # Some distributions have another program of that name.
+        raise HomeportError(
+            f"{program} version does not name a version", log=done.stdout + done.stderr, next_step=INSTALL
+        )
+    return tuple(int(part) for part in found.groups())
+
+
+def _tools() -> dict[str, str]:
+    """Return the environment in which Packer finds the programs that came with this one."""
+    beside = Path(sys.executable).parent
+    for name in ("ansible-playbook", "pytest"):
+        if shutil.which(name, path=str(beside)) is None:
+            raise HomeportError(f"{name} is not in {beside}", next_step="scripts/bootstrap image")
+    return {"PATH": os.pathsep.join([str(beside), os.environ.get("PATH", os.defpath)])}

@@ -1,0 +1,39 @@
+"""What a machine image is made from, as one digest: the same digest is the same image."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+_RECIPE = "1"
+"""Raise it when the same sources must give another image."""
+_LEFT_OUT = {"molecule", "inventory", "collections", "__pycache__"}
+"""Folders of ``ansible/`` that no bake reads, and the collections, whose versions requirements.yml says."""
+_BASE = Path("packer/debian")
+"""Makes the base, which counts with its own recipe."""
+
+
+def digest(repository: Path, *, base: str, archive: str) -> str:
+    """Return the SHA-256 (hexadecimal) of whatever goes into a machine image.
+
+    ``base`` is the recipe of what is built upon, ``archive`` the digest of the services' container image. Times,
+    documents and the repository's own path do not count.
+    """
+    whole = hashlib.sha256("\0".join((_RECIPE, base, archive)).encode())
+    for file in _sources(repository):
+        content = file.read_bytes()
+        executable = bool(file.stat().st_mode & 0o100)
+        whole.update(f"\0{file.relative_to(repository)}\0{executable}\0{len(content)}\0".encode())
+        whole.update(content)
+    return whole.hexdigest()
+
+
+def _sources(repository: Path) -> Iterator[Path]:
+    for top in ("ansible", "packer"):
+        for path in sorted((repository / top).rglob("*")):
+            inner = path.relative_to(repository)
+            if inner.is_relative_to(_BASE) or _LEFT_OUT & set(inner.parts):
+                continue
+            # Editors' and tools' own files begin with a dot.
+            hidden = any(part.startswith(".") for part in inner.parts)
+            if path.is_file() and not hidden and path.suffix != ".md":
+                yield path
