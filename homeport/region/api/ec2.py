@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -46,8 +45,6 @@ USER_DATA_BYTES = 16384
 
 def ec2_response(machines: Machines) -> type[EC2Response]:
     """Return the response class whose instances are ``machines``."""
-    # moto's own setting: a thousand images of others that nothing here could launch, read in a second.
-    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
     class HomeportEC2Response(ImagesResponse):
         jobs = ImageJobs(machines)

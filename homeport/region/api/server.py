@@ -1,6 +1,7 @@
 """moto's server, in process, behind the gate."""
 
 import importlib
+import os
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -31,6 +32,8 @@ class ApiServer:
         self, port: int, *, before: Iterable[Before] = (), after: Iterable[After] = (), also: Iterable[str] = ()
     ) -> None:
         """``also`` names further addresses to answer on: those by which machines with a network reach this one."""
+        # moto's own setting: a thousand images of others that nothing here could launch, read in a second.
+        os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
         addresses = list(also)
         application = DomainDispatcherApplication(_create_app)
         self.gate = Gate(application, before=before, after=after, also=addresses)
