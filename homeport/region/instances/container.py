@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from homeport.region.journal import Entry, Journal
 from homeport.region.networks import REGION_LABEL, STATE_LABEL, ContainerNetwork
 from homeport.region.state import StateFolder, explained
 
+_IMAGE_ID = re.compile(r"ami-[0-9a-f]+")
 _KILLED = 137
 _REBOOTED = 129
 """Exit code of a container whose first process asked the kernel for a reboot (pid_namespaces(7): SIGHUP)."""
@@ -137,10 +139,11 @@ class ContainerDriver:
             )
 
     def import_image(self, location: str, image_id: str) -> None:
-        """Let ``image_id`` name the local Docker image that ``location`` names."""
+        """Let ``image_id`` name the local Docker image that ``location`` names, or what another image id names."""
+        source = self._image(location) if _IMAGE_ID.fullmatch(location) else location
         with engine.explained(f"take {location} as image {image_id}"):
             try:
-                self._client.tag(location, guest.image_repository(self._region_id), image_id)
+                self._client.tag(source, guest.image_repository(self._region_id), image_id)
             except NotFound as error:
                 raise HomeportError(
                     f"there is no Docker image {location} here, and none is fetched",

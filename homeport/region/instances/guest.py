@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.types import LogConfig, Mount, Ulimit
+from docker.types import LogConfig, Mount
 
 from homeport.region.instances.driver import MachineSpec
 from homeport.region.networks import REGION_LABEL, STATE_LABEL
@@ -14,7 +14,6 @@ INSTANCE_LABEL = "homeport.instance"
 ADDRESS_LABEL = "homeport.address"
 LABELS = (REGION_LABEL, STATE_LABEL, INSTANCE_LABEL, ADDRESS_LABEL)
 PROCESSES = 4096
-OPEN_FILES = 65536
 _START = Path(__file__).with_name("start.sh")
 _SYSTEMD = "/lib/systemd/systemd"
 _CAPABILITIES = ["NET_ADMIN", "SYS_ADMIN", "SYS_BOOT", "SYS_PTRACE"]
@@ -47,7 +46,6 @@ def create(client: docker.APIClient, spec: MachineSpec, image: str, network: str
         # An inner engine's overlay cannot lie on Docker's.
         mounts=[Mount("/var/lib/containers", None, type="volume")],
         pids_limit=PROCESSES,
-        ulimits=[Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES)],
         log_config=LogConfig(type="json-file", config={"max-size": "4m", "max-file": "2"}),
         network_mode=network,
     )

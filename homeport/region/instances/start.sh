@@ -30,8 +30,11 @@ mkdir -p /run/machine /run/systemd/system.conf.d /run/systemd/journald.conf.d /r
 # The console tells what went wrong: all of the journal goes there, cloud-init's lines once.
 printf '%s\n' '[Journal]' 'ForwardToConsole=yes' 'MaxLevelConsole=info' >/run/systemd/journald.conf.d/region.conf
 printf '%s\n' '[Service]' 'StandardOutput=journal' >/run/systemd/system/cloud-.service.d/region.conf
-# Nobody logs in there.
-ln -sf /dev/null /run/systemd/system/console-getty.service
+# Nobody logs in there. And the first stage of cloud-init waits for a DHCP server that a container does not have; the
+# second one does all of its work.
+for unit in console-getty.service cloud-init-local.service; do
+  ln -sf /dev/null "/run/systemd/system/$unit"
+done
 
 # cloud-init asks for a token only where the firmware says that it is EC2, and takes no container's word for it.
 # Python must take the changed source, and must not leave what it compiles from it.
