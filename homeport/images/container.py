@@ -1,6 +1,7 @@
 """Build the services' container image, and the archive that machines load."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -21,7 +22,7 @@ import uv
 
 from homeport.errors import HomeportError
 from homeport.images.build import PACKAGE, _revision
-from homeport.region.state import explained, remove_tree
+from homeport.region.state import remove_tree
 
 CURRENT = "localhost/homeport/app:current"
 """What the archive's image is called on a machine."""
@@ -113,16 +114,18 @@ def _architecture() -> str:
 @contextlib.contextmanager
 def _held(cache: Path, on_step: Callable[[str], None]) -> Iterator[Path]:
     """Keep other builds off the cache, and give a folder for what is half-made."""
-    with explained(cache):
+    with _explained(cache):
         cache.mkdir(mode=0o755, parents=True, exist_ok=True)
-        handle = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        # What a build has started holds the lock as well: killed, it may leave a program that still writes.
+        os.set_inheritable(handle, True)  # noqa: FBT003 - its one argument
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             on_step(f"waiting for another build in {cache}")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        with explained(cache):
+        with _explained(cache):
             # Nobody else builds here now: these are what killed builds left.
             for path in cache.glob(f"{_BUILDING}*"):
                 remove_tree(path)
@@ -133,6 +136,19 @@ def _held(cache: Path, on_step: Callable[[str], None]) -> Iterator[Path]:
             remove_tree(draft)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn an operating system's error while ``path`` is written into one that a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        fault = "no space left on the disk" if full else error.strerror or error
+        raise HomeportError(
+            f"cannot write {path}: {fault}", next_step="name another folder: homeport image container --output FOLDER"
+        ) from error
 
 
 def _base(source: Path, on_step: Callable[[str], None]) -> str:
@@ -165,7 +181,7 @@ def _sources(source: Path) -> list[Path]:
 def _stage(source: Path, context: Path, architecture: str) -> None:
     """Lay out what the Dockerfile copies, and no more, so that the engine is sent nothing else."""
     packages = context / "packages"
-    with explained(context):
+    with _explained(context):
         for file in [*(source / name for name in _INPUTS), *_sources(source)]:
             target = context / file.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +200,7 @@ def _stage(source: Path, context: Path, architecture: str) -> None:
     except HomeportError:
         remove_tree(packages)
         _run(install, failed, "check the network; uv keeps what it has once downloaded")
-    with explained(context):
+    with _explained(context):
         # Command line tools, whose first line names this machine's Python, and uv's own mark.
         remove_tree(packages / "bin")
         (packages / ".lock").unlink(missing_ok=True)
@@ -195,11 +211,11 @@ def _stage(source: Path, context: Path, architecture: str) -> None:
 
 def _python(source: Path) -> str:
     """Return the image's Python, such as 3.13: the Dockerfile's base is named after it."""
-    found = re.search(r"^ARG BASE=\S+:([0-9]+\.[0-9]+)$", (source / "Dockerfile").read_text(), re.MULTILINE)
+    found = re.search(r"^FROM \S+:([0-9]+\.[0-9]+) AS base$", (source / "Dockerfile").read_text(), re.MULTILINE)
     if found is None:
         raise HomeportError(
             f"{source / 'Dockerfile'} does not say which Python its base has",
-            next_step="give ARG BASE a tag with the Python version, as in homeport/python:3.13",
+            next_step="name it there as in: FROM homeport/python:3.13 AS base",
         )
     return found[1]
 
@@ -233,7 +249,7 @@ def _save(archive: Archive, image: str, draft: Path) -> None:
         raise HomeportError(
             f"the archive of {archive.reference} does not hold {image} alone", next_step="homeport image container"
         )
-    with explained(archive.path):
+    with _explained(archive.path):
         draft.chmod(0o644)
         draft.replace(archive.path)
 
@@ -263,6 +279,7 @@ def _run(command: list[str], failed: str, next_step: str) -> subprocess.Complete
         text=True,
         errors="replace",
         start_new_session=True,
+        close_fds=False,  # passes on the lock, see _held; no other file of Python's is inheritable
     )
     try:
         stdout, stderr = process.communicate()
