@@ -26,6 +26,8 @@ _IMAGE_ID = re.compile(r"ami-[0-9a-f]+")
 _KILLED = 137
 _REBOOTED = 129
 """Exit code of a container whose first process asked the kernel for a reboot (pid_namespaces(7): SIGHUP)."""
+_POWERED_OFF = 130
+"""The same for poweroff and halt (SIGINT)."""
 _AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -280,7 +282,8 @@ class ContainerDriver:
         instance_id, code = attributes.get(guest.INSTANCE_LABEL, ""), int(attributes.get("exitCode", "0"))
         if code == _REBOOTED and self._rebooted(instance_id):
             return
-        self._ended(instance_id, f"signal {code - 128}" if code > 128 else f"exit code {code}")
+        reason = f"signal {code - 128}" if code > 128 else f"exit code {code}"
+        self._ended(instance_id, "powered off" if code == _POWERED_OFF else reason)
 
     def _rebooted(self, instance_id: str) -> bool:
         """Boot a machine again that did so by itself; to EC2 it runs all the while."""

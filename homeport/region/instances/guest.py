@@ -15,6 +15,11 @@ ADDRESS_LABEL = "homeport.address"
 LABELS = (REGION_LABEL, STATE_LABEL, INSTANCE_LABEL, ADDRESS_LABEL)
 PROCESSES = 4096
 _START = Path(__file__).with_name("start.sh")
+_READ_ONLY = [
+    *(f"/proc/{name}" for name in ("asound", "bus", "fs", "irq", "sysrq-trigger")),
+    *(f"/proc/sys/{name}" for name in ("abi", "debug", "dev", "fs", "kernel", "user", "vm")),
+]
+"""What is this host's kernel's, and would otherwise be set by a machine's sysctl files."""
 _SYSTEMD = "/lib/systemd/systemd"
 _CAPABILITIES = ["NET_ADMIN", "SYS_ADMIN", "SYS_BOOT", "SYS_PTRACE"]
 """For systemd, its packet filter and an inner container engine. SYS_BOOT ends the container alone (reboot(2))."""
@@ -49,8 +54,8 @@ def create(client: docker.APIClient, spec: MachineSpec, image: str, network: str
         log_config=LogConfig(type="json-file", config={"max-size": "4m", "max-file": "2"}),
         network_mode=network,
     )
-    # What the client's --security-opt systempaths=unconfined does: an inner engine mounts a /proc of its own.
-    host |= {"MaskedPaths": [], "ReadonlyPaths": []}
+    # Not all of /proc/sys, as Docker has it: the machine's network is its own.
+    host["ReadonlyPaths"] = _READ_ONLY
     # The type information has these two for one.
     endpoints: Any = client.create_networking_config(
         {network: client.create_endpoint_config(ipv4_address=spec.address)}  # type: ignore[arg-type]
