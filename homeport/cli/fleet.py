@@ -5,17 +5,19 @@ from typing import Annotated
 import typer
 
 from homeport.cli.options import State, repository, state_folder
-from homeport.cli.region import Port, Speed
+from homeport.cli.region import Driver, Port, Speed
 from homeport.console import out, say
 from homeport.local import rehearsal
 from homeport.local import status as fleet_status
 from homeport.region import access
+from homeport.region.daemon import Options
 
 
-def up(
+def up(  # noqa: PLR0917 - Typer's options are given by name
     state: State = None,
     port: Port = access.API_PORT,
     speed: Speed = 1.0,
+    driver: Driver = "process",
     variables: Annotated[
         list[str] | None,
         typer.Option("--var", metavar="NAME=VALUE", help="A variable of terraform/platform; may be given again."),
@@ -24,7 +26,8 @@ def up(
 ) -> None:
     """Start the region, bake the image, apply the platform, and wait until it serves."""
     folder = state_folder(state)
-    seconds = rehearsal.up(folder, port, speed, repository(), variables or [])
+    options = Options(api_port=port, speed=speed, repository=repository(), driver=driver)
+    seconds = rehearsal.up(folder, options, variables or [])
     report = fleet_status.read(folder)
     out.print(fleet_status.render(report), markup=False)
     for name, service in report["services"].items():

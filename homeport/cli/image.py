@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from homeport.cli.options import Environment, State, repository, state_folder
-from homeport.console import err, out
+from homeport.console import err, out, say
 from homeport.images.container import build_container, default_cache
-from homeport.local import rehearsal
+from homeport.local import baking, rehearsal
+from homeport.local.work import at_work
 from homeport.region import access
 
 app = typer.Typer(no_args_is_help=True)
@@ -16,10 +17,12 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command()
 def build(state: State = None, environment: Environment = rehearsal.ENVIRONMENT) -> None:
-    """Bake an image from ``app/``, register it and point the environment at it."""
+    """Bake an image for the running region, register it and point the environment at it."""
     folder = state_folder(state)
-    reach = access.settings(access.running(folder), access.read_keys(folder))
-    image_id = rehearsal.publish_image(folder, reach, repository() / "app", environment)
+    run = access.running(folder)
+    reach = access.settings(run, access.read_keys(folder))
+    with at_work(folder):
+        image_id = baking.publish(run, reach, repository(), folder, environment=environment, say=say)
     out.print(image_id, markup=False)
 
 

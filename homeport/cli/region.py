@@ -30,7 +30,8 @@ Driver = Annotated[
 @app.command()
 def up(state: State = None, port: Port = access.API_PORT, speed: Speed = 1.0, driver: Driver = "process") -> None:
     """Start the region and print how to reach it; one that runs already is left as it is."""
-    run = rehearsal.start_region(state_folder(state), port, speed, repository(), driver)
+    options = daemon.Options(api_port=port, speed=speed, repository=repository(), driver=driver)
+    run = rehearsal.start_region(state_folder(state), options)
     out.print(f"the region answers at {access.endpoint(run.api_port)}; its range is {run.network}", markup=False)
     say('eval "$(homeport region env)"')
 
@@ -48,6 +49,8 @@ def env(state: State = None) -> None:
     run, keys = access.running(folder), access.read_keys(folder)
     platform = rehearsal.platform(folder, run, keys)
     settings = access.settings(run, keys) | platform.variables() | _past_proxies()
+    if folder.private_key.is_file():
+        settings["ANSIBLE_PRIVATE_KEY_FILE"] = str(folder.private_key)
     for name, value in settings.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
     typer.echo(f"unset {' '.join(_misleading(settings))}")

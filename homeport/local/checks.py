@@ -1,5 +1,6 @@
 """What can be known to go wrong before anything is made: programs, ports, the catalogue."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -18,12 +19,24 @@ Each process has its own: two that look at the same moment must not find one ano
 """
 
 
-def check_programs() -> None:
-    """Raise ``HomeportError`` unless Terraform and HAProxy are there and new enough."""
+def check_programs(driver: str) -> None:
+    """Raise ``HomeportError`` unless Terraform and HAProxy are there and new enough, and what the driver needs."""
     check_version(find_terraform())
     # Debian installs it where an ordinary user's PATH does not lead.
     if shutil.which("haproxy") is None and shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin") is None:
         raise HomeportError("haproxy is not installed", next_step="apt-get install haproxy (2.6 or newer)")
+    if driver == "container":
+        # Imported late: the other driver does without Docker's client.
+        from homeport.region.instances.engine import check_host  # noqa: PLC0415
+
+        check_host()
+        missing = [program for program in ("packer", "mmdebstrap") if shutil.which(program) is None]
+        if importlib.util.find_spec("ansible") is None:
+            missing.append("ansible")
+        if missing:
+            raise HomeportError(
+                f"a machine image cannot be baked: {', '.join(missing)} not installed", next_step="make setup-image"
+            )
 
 
 def check_platform(repository: Path, tfvars: Path, variables: Sequence[str]) -> None:

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 
 from homeport.console import say, step
 from homeport.errors import HomeportError
-from homeport.images.build import build_image
-from homeport.images.register import register_image
-from homeport.local import checks, status
+from homeport.local import baking, checks, status
+from homeport.local.logins import make_key_pair
+from homeport.local.versions import launch_from_newest
 from homeport.local.work import at_the_end, at_work
 from homeport.region import access, addresses, daemon, processes
 from homeport.region.access import Keys
@@ -41,37 +41,27 @@ def platform(state: StateFolder, run: Run, keys: Keys) -> Terraform:
     )
 
 
-def up(
-    state: StateFolder, port: int, speed: float, repository: Path, variables: Sequence[str] = ()
-) -> dict[str, float]:
+def up(state: StateFolder, options: daemon.Options, variables: Sequence[str] = ()) -> dict[str, float]:
     """Bring the whole fleet up and return each step's seconds; run again, it changes nothing."""
     timings: dict[str, float] = {}
-    checks.check_programs()
+    checks.check_programs(options.driver)
     with at_work(state):
         # Inside, because a port that another command has just taken is the lesser news.
-        tfvars = repository / "terraform" / "environments" / f"{ENVIRONMENT}.tfvars"
-        checks.check_platform(repository, tfvars, variables)
-        _up(state, port, speed, repository, variables, timings=timings)
+        tfvars = options.repository / "terraform" / "environments" / f"{ENVIRONMENT}.tfvars"
+        checks.check_platform(options.repository, tfvars, variables)
+        _up(state, options, variables, timings=timings)
     return timings
 
 
-def _up(
-    state: StateFolder,
-    port: int,
-    speed: float,
-    repository: Path,
-    variables: Sequence[str],
-    *,
-    timings: dict[str, float],
-) -> None:
+def _up(state: StateFolder, options: daemon.Options, variables: Sequence[str], *, timings: dict[str, float]) -> None:
     if daemon.alive(state) is None:
         # Again in start_region; here before the image is baked.
-        checks.check_region_ports(port)
+        checks.check_region_ports(options.api_port)
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Neither needs the other.
-        baking = pool.submit(build_image, repository / "app", state)
+        preparing = pool.submit(baking.prepare, options.driver, options.repository, state, say)
         with step("start the region", timings):
-            run = _start_region(state, port, speed, repository)
+            run = _start_region(state, options)
             say(f"API at {access.endpoint(run.api_port)}, range {run.network}, log {state.region_log}")
         keys = access.read_keys(state)
         reach = access.settings(run, keys)
@@ -80,25 +70,28 @@ def _up(
             _make_state_bucket(reach, terraform.environments / f"{ENVIRONMENT}.s3.tfbackend")
             terraform.init(say)
         with step("bake and register the image", timings):
-            folder = baking.result()
-            image_id = _register(reach, folder, ENVIRONMENT)
-            say(f"{image_id} ({folder.name})")
+            preparing.result()
+            say(baking.publish(run, reach, options.repository, state, environment=ENVIRONMENT, say=say))
+            if run.driver == "container":
+                say(f"its machines open with {make_key_pair(access.client('ec2', reach), state)}")
     with step("terraform apply (the AWS provider itself waits 60 s for a new load balancer)", timings):
         terraform.apply(say, [f"-var={variable}" for variable in variables])
+        for moved in launch_from_newest(access.client("autoscaling", reach), access.client("ec2", reach)):
+            say(moved)
     with step("wait until the targets are healthy", timings):
         wait_until_healthy(state)
 
 
-def start_region(state: StateFolder, port: int, speed: float, repository: Path, driver: str = "process") -> Run:
+def start_region(state: StateFolder, options: daemon.Options) -> Run:
     """Start a region, or return the one that runs; what a killed one left is stopped first, and said."""
     with at_work(state):
-        return _start_region(state, port, speed, repository, driver)
+        return _start_region(state, options)
 
 
-def _start_region(state: StateFolder, port: int, speed: float, repository: Path, driver: str = "process") -> Run:
+def _start_region(state: StateFolder, options: daemon.Options) -> Run:
     run = daemon.alive(state)
     if run is not None:
-        if (run.speed, run.api_port, run.driver) != (speed, port, driver):
+        if (run.speed, run.api_port, run.driver) != (options.speed, options.api_port, options.driver):
             say(
                 f"it runs already, at speed {run.speed:g} on port {run.api_port} with driver {run.driver}: "
                 "homeport down first to change that"
@@ -108,8 +101,8 @@ def _start_region(state: StateFolder, port: int, speed: float, repository: Path,
     if swept.swept or swept.broken:
         say("a region ran here and ended without cleaning up; its API state is lost, so this one starts fresh")
         _report(swept)
-    checks.check_region_ports(port)
-    return daemon.start(state, daemon.Options(api_port=port, speed=speed, repository=repository, driver=driver))
+    checks.check_region_ports(options.api_port)
+    return daemon.start(state, options)
 
 
 def stop_region(state: StateFolder) -> None:
@@ -127,11 +120,6 @@ def stop_region(state: StateFolder) -> None:
             "not everything is gone: " + ", ".join(remains), next_step="look at what is named, then run it again"
         )
     say("nothing is left: no process, no port, no name in the hosts file, no file in the state folder")
-
-
-def publish_image(state: StateFolder, reach: dict[str, str], source: Path, environment: str) -> str:
-    """Bake an image, register it, and point an environment at it; return its id."""
-    return _register(reach, build_image(source, state, on_step=say), environment)
 
 
 def wait_until_healthy(state: StateFolder) -> None:
@@ -162,14 +150,23 @@ def next_commands(report: dict[str, Any]) -> list[str]:
     balance = report["services"].get("balance")
     first = [f"curl {balance['url']}/users/alice/balance"] if balance and balance["url"] else []
     instance = next((i for s in report["services"].values() for i in s["instances"]), None)
-    kill = [f"kill -9 -- -{instance['pid']}    # and watch the group replace it"] if instance else []
     return [
         *first,
         f"{homeport} status",
-        *kill,
+        *(_commands_for(instance, report) if instance else []),
         f'eval "$({homeport} region env)" && terraform -chdir=terraform/platform plan',
         "aws autoscaling describe-scaling-activities --max-items 5",
         "make down",
+    ]
+
+
+def _commands_for(instance: dict[str, Any], report: dict[str, Any]) -> list[str]:
+    watch = "    # and watch the group replace it"
+    if report["driver"] != "container":
+        return [f"kill -9 -- -{instance['pid']}{watch}"]
+    return [
+        f"ssh -i {report['private_key']} -o StrictHostKeyChecking=accept-new admin@{instance['address']}",
+        f"docker kill homeport-{instance['id']}{watch}",
     ]
 
 
@@ -183,10 +180,6 @@ def _make_state_bucket(reach: dict[str, str], backend: Path) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
             raise
-
-
-def _register(reach: dict[str, str], folder: Path, environment: str) -> str:
-    return register_image(access.client("ec2", reach), access.client("ssm", reach), folder, environment)
 
 
 def _report(swept: Sweep) -> None:

@@ -15,7 +15,7 @@ SERVICE_TAG = "Service"
 
 
 def read(state: StateFolder) -> dict[str, Any]:
-    """Return the services by name, each with url, desired, healthy and its instances.
+    """Return the driver, the instances' key, and the services by name with url, desired, healthy and instances.
 
     Raises:
         HomeportError: when no region runs, or it does not answer.
@@ -38,7 +38,7 @@ def read(state: StateFolder) -> dict[str, Any]:
             log=daemon.last_lines(state.region_log, 10),
             next_step="homeport region logs",
         ) from error
-    return {"services": services}
+    return {"services": services, "driver": run.driver, "private_key": str(state.private_key)}
 
 
 def render(report: dict[str, Any]) -> str:
