@@ -13,7 +13,7 @@ from typer.main import get_command
 from homeport.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_OURS = {".venv", ".git", ".terraform", "node_modules", ".pytest_cache", ".hypothesis"}
+NOT_OURS = {"collections", ".venv", ".git", ".terraform", "node_modules", ".pytest_cache", ".hypothesis"}
 
 
 def documents(folder):
