@@ -211,7 +211,9 @@ class ContainerDriver:
         known = _Known(Machine(spec.instance_id, spec.address, 0, running=True))
         try:
             if fresh:
-                guest.create(self._client, spec, self._image(spec.image_id), self._network.name, self._labels)
+                # By its content, not by its name: an image made of the machine would keep the name.
+                image = self._client.images(self._image(spec.image_id))[0]["Id"]
+                guest.create(self._client, spec, image, self._network.name, self._labels)
             with self._lock:
                 # Before the start: it may end at once.
                 self._known[spec.instance_id] = known
