@@ -37,6 +37,11 @@ _METADATA_OPTIONS = {
     "InstanceMetadataTags": "instance_metadata_tags",
 }
 
+_FROM_TEMPLATE = ("IamInstanceProfile", "Monitoring", "NetworkInterfaces", "Placement")
+"""What moto leaves out of a launch template."""
+_VERSION_TWO = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
+"""What an image that was registered for version 2 of the metadata service asks for."""
+
 ENDED = "shutting-down terminated"
 
 USER_DATA_BYTES = 16384
@@ -63,6 +68,14 @@ def ec2_response(machines: Machines) -> type[EC2Response]:
                 image.block_device_mappings,
                 template.get("BlockDeviceMappings", []),
                 self._get_param("BlockDeviceMappings", []),
+            )
+            for name in _FROM_TEMPLATE:
+                if name in template and not (name == "NetworkInterfaces" and self._get_param("SubnetId")):
+                    self.params.setdefault(name, template[name])
+            self.params["MetadataOptions"] = (
+                (_VERSION_TWO if image.imds_support == "v2.0" else {})
+                | template.get("MetadataOptions", {})
+                | self._get_param("MetadataOptions", {})
             )
             default_vpc.fill_in(self.ec2_backend, self.params, template)
             result = super().run_instances()

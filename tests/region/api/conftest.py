@@ -94,9 +94,8 @@ class FakeDriver:
 class Account:
     """A region's API with its driver behind it, and what the tests ask again and again."""
 
-    def __init__(self, driver, sources, url):
+    def __init__(self, driver, url):
         self.driver = driver
-        self._sources = sources
         self.ec2 = access.client(
             "ec2",
             {
@@ -121,7 +120,8 @@ class Account:
 
     def metadata(self, instance_id):
         """Return what the instance's metadata service would answer from."""
-        return self._sources[instance_id].describe()
+        instance = self.backend.get_instance(instance_id)
+        return source(instance, self.driver.lock, None, lambda _: "").describe()
 
     def image(self, image_id):
         (found,) = self.ec2.describe_images(ImageIds=[image_id])["Images"]
@@ -136,16 +136,13 @@ def account():
     driver = FakeDriver()
     server = ApiServer(0)
     driver.lock = server.gate.lock
-    sources = {}
-
-    def attach(instance):
-        sources[instance.id] = source(instance, server.gate.lock, None, lambda _: "")
-
-    machines = Machines(driver, server.gate.lock, environment=lambda _: {}, attach=attach, detach=lambda _: None)
+    machines = Machines(
+        driver, server.gate.lock, environment=lambda _: {}, attach=lambda _: None, detach=lambda _: None
+    )
     replace_responses("ec2", ec2_response(machines))
     server.start()
     try:
-        yield Account(driver, sources, server.url)
+        yield Account(driver, server.url)
     finally:
         driver.may_go_on.set()
         machines.close()

@@ -88,6 +88,32 @@ def test_a_template_s_image_key_and_devices_count(account, base):
     refused("InvalidAMIID.NotFound", account.ec2.run_instances, MinCount=1, MaxCount=1, LaunchTemplate=latest)
 
 
+def test_a_template_s_options_hold_where_the_request_says_nothing_else(account, base):
+    data = {"ImageId": base, "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 3}}
+    account.ec2.create_launch_template(LaunchTemplateName="one", LaunchTemplateData=data)
+    template = {"LaunchTemplate": {"LaunchTemplateName": "one"}, "MinCount": 1, "MaxCount": 1}
+    for asked, found in (({}, (True, 3)), ({"HttpTokens": "optional"}, (False, 3))):
+        made = account.ec2.run_instances(**template, MetadataOptions=asked)
+        metadata = account.metadata(made["Instances"][0]["InstanceId"])
+        assert (metadata.tokens_required, metadata.hop_limit) == found
+
+
+def test_an_image_for_version_two_of_metadata_makes_it_the_default(account):
+    image = account.ec2.register_image(Name="new", ImdsSupport="v2.0")["ImageId"]
+    metadata = account.metadata(account.run(image))
+    assert (metadata.tokens_required, metadata.hop_limit) == (True, 2)
+    metadata = account.metadata(account.run(image, MetadataOptions={"HttpTokens": "optional"}))
+    assert not metadata.tokens_required
+
+
+def test_a_template_s_network_and_profile_count(account, base):
+    subnet = account.ec2.describe_subnets()["Subnets"][1]["SubnetId"]
+    data = {"ImageId": base, "NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet}]}
+    account.ec2.create_launch_template(LaunchTemplateName="one", LaunchTemplateData=data)
+    made = account.ec2.run_instances(LaunchTemplate={"LaunchTemplateName": "one"}, MinCount=1, MaxCount=1)
+    assert made["Instances"][0]["SubnetId"] == subnet
+
+
 def test_an_instance_has_the_image_s_devices_and_its_own(account):
     image = account.ec2.register_image(
         Name="two disks",
@@ -120,7 +146,7 @@ def test_an_instance_has_the_image_s_devices_and_its_own(account):
 
 @pytest.mark.parametrize("data", [b"#cloud-config\n", gzip.compress(b"#!/bin/sh\n"), os.urandom(16384)])
 def test_user_data_reaches_metadata_as_it_was(account, base, data):
-    assert account.metadata(running(account, base, UserData=data)).user_data == data
+    assert account.metadata(account.run(base, UserData=data)).user_data == data
 
 
 def test_user_data_has_a_limit(account, base):
@@ -221,3 +247,32 @@ def test_what_tools_ask_about_types_and_places_is_answered(account):
     (kind,) = account.ec2.describe_instance_types(InstanceTypes=["t3.micro"])["InstanceTypes"]
     assert "x86_64" in kind["ProcessorInfo"]["SupportedArchitectures"]
     assert "eu-central-1" in {one["RegionName"] for one in account.ec2.describe_regions()["Regions"]}
+
+
+def test_what_a_current_packer_tags_is_tagged(account, base):
+    """Its calls carry tags of their own, where older ones tag afterwards."""
+
+    def tags(kind):
+        return {"TagSpecifications": [{"ResourceType": kind, "Tags": [{"Key": "Name", "Value": "baking"}]}]}
+
+    shown = [{"Key": "Name", "Value": "baking"}]
+    account.ec2.create_key_pair(KeyName="packer_1", KeyType="ed25519", **tags("key-pair"))
+    assert account.ec2.describe_key_pairs(KeyNames=["packer_1"])["KeyPairs"][0]["Tags"] == shown
+    vpc = account.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    group = account.ec2.create_security_group(
+        GroupName="packer_1", Description="Temporary", VpcId=vpc, **tags("security-group")
+    )["GroupId"]
+    found = account.ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["packer_*"]}])
+    assert [one["GroupId"] for one in found["SecurityGroups"]] == [group]
+    launched = tags("instance")["TagSpecifications"] + tags("volume")["TagSpecifications"]
+    instance = running(account, base, KeyName="packer_1", SecurityGroupIds=[group], TagSpecifications=launched)
+    (volume,) = account.ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])[
+        "Volumes"
+    ]
+    assert (volume["Tags"], account.instance(instance)["Tags"]) == (shown, shown)
+    account.ec2.terminate_instances(InstanceIds=[instance])
+    eventually(lambda: account.instance(instance)["State"]["Name"] == "terminated")
+    account.ec2.delete_security_group(GroupId=group)
+    account.ec2.delete_key_pair(KeyName="packer_1")
+    assert account.ec2.describe_volumes()["Volumes"] == []
+    assert account.ec2.describe_network_interfaces()["NetworkInterfaces"] == []
