@@ -230,7 +230,7 @@ def _build(source: Path, draft: Path, base: str, reference: str) -> str:
     }
     arguments = [text for name, value in facts.items() for text in ("--build-arg", f"{name}={value}")]
     id_file = draft / "image.id"
-    _docker("build", "--force-rm", "--iidfile", str(id_file), *arguments, str(draft / "context"))
+    _docker("build", "--network", "none", "--force-rm", "--iidfile", str(id_file), *arguments, str(draft / "context"))
     return id_file.read_text().strip()
 
 

@@ -7,7 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,29 @@ from tests.polling import eventually
 ROOT = APP.parent
 
 
+PROGRAM = """
+import sys
+from pathlib import Path
+from homeport.images.container import build_container
+build_container(Path(sys.argv[1]), Path(sys.argv[2]), on_step=lambda text: print(text, flush=True))
+"""
+BUILD = (sys.executable, "-c", PROGRAM)
+"""A build in a process of its own; the application and the cache are still to be named."""
+
+
 def left_in(cache: Path) -> list[str]:
     """What lies in a cache, but for its lock."""
     return sorted(path.name for path in cache.iterdir() if path.name != ".lock")
+
+
+def hide_docker(folder: Path, patched: pytest.MonkeyPatch, command: str, script: str) -> None:
+    """Put a client first on PATH that does something else at one command."""
+    programs = folder / "bin"
+    programs.mkdir()
+    client = programs / "docker"
+    client.write_text(f'#!/bin/sh\nif [ "$1" = {command} ]; then {script}; fi\nexec {shutil.which("docker")} "$@"\n')
+    client.chmod(0o755)
+    patched.setenv("PATH", f"{programs}:{os.environ['PATH']}")
 
 
 def test_a_second_build_changes_nothing_and_builds_nothing(archive: Archive, cache: Path) -> None:
@@ -68,11 +88,7 @@ def test_times_and_compiled_modules_do_not_count(other_app: Path) -> None:
 
 def test_what_a_killed_build_left_is_cleared_and_built(other_app: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    program = (
-        "import sys; from pathlib import Path; from homeport.images.container import build_container\n"
-        "build_container(Path(sys.argv[1]), Path(sys.argv[2]), on_step=lambda text: print(text, flush=True))"
-    )
-    command = [sys.executable, "-c", program, str(other_app), str(cache)]
+    command = [*BUILD, other_app, cache]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as building:
         assert building.stdout
         next(line for line in building.stdout if line.startswith("building"))
@@ -81,6 +97,29 @@ def test_what_a_killed_build_left_is_cleared_and_built(other_app: Path, tmp_path
     assert not list(cache.glob("*.tar"))
     assert list(cache.glob(".building-*"))
     archive = build_container(other_app, cache)
+    assert left_in(cache) == [archive.path.name]
+
+
+def test_what_outlives_a_killed_build_is_waited_for(
+    other_app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, held, reached = (tmp_path / name for name in ("cache", "held", "reached"))
+    held.touch()
+    script = f"touch {reached}; while [ -e {held} ]; do sleep 0.05; done; exit 1"
+    with monkeypatch.context() as patched:
+        hide_docker(tmp_path, patched, "build", script)
+        with subprocess.Popen([*BUILD, other_app, cache], cwd=ROOT, stdout=subprocess.DEVNULL) as building:
+            eventually(reached.exists, what="the engine's client is building")
+            building.kill()
+    steps: list[str] = []
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        try:
+            again = pool.submit(build_container, other_app, cache, on_step=steps.append)
+            eventually(lambda: again.done() or f"waiting for another build in {cache}" in steps, what="it waits")
+            assert not again.done()
+        finally:
+            held.unlink()
+        archive = again.result()
     assert left_in(cache) == [archive.path.name]
 
 
@@ -152,27 +191,10 @@ def test_an_engine_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pyt
     assert "systemctl start docker" in raised.value.next_step
 
 
-@pytest.fixture
-def docker_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Docker's client, but for one command: a full disk of the engine cannot be had for a test."""
-    real = shutil.which("docker")
-
-    def install(command: str, message: str) -> None:
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        script = folder / "docker"
-        script.write_text(f'#!/bin/sh\n[ "$1" = {command} ] && echo "{message}" >&2 && exit 1\nexec {real} "$@"\n')
-        script.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    return install
-
-
 @pytest.mark.parametrize("command", ["build", "save"])
-def test_a_full_disk_is_told(
-    other_app: Path, tmp_path: Path, docker_that_fails: Callable[[str, str], None], command: str
-) -> None:
-    docker_that_fails(command, "write /var/lib/docker/tmp/x: no space left on device")
+def test_a_full_disk_is_told(other_app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    # The engine's own disk cannot be filled for a test.
+    hide_docker(tmp_path, monkeypatch, command, "echo 'write /x: no space left on device' >&2; exit 1")
     with pytest.raises(HomeportError, match="no space left on the disk") as raised:
         build_container(other_app, tmp_path / "cache")
     assert "df -h" in raised.value.next_step
