@@ -22,7 +22,7 @@ Variables = Callable[[str], Mapping[str, Any]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--variables", type=Path, help="file of variables that the host was set up with, over the roles' defaults")
+    parser.addoption("--variables", type=Path, help="file of the variables that the host was set up with")
 
 
 @pytest.fixture
