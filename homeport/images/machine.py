@@ -49,7 +49,7 @@ def bake(
     with _alone(cache, on_step) as draft:
         base = _base(repository, on_step)
         archive = build_container(repository / "app", cache, on_step=on_step)
-        digest = recipe.digest(repository, base=base, archive=archive.digest)
+        digest = recipe.digest(repository, base=base, archive=archive.path)
         name, tag = f"homeport-machine-{digest[:12]}", f"{REPOSITORY}:{digest[:12]}"
         image_id = _available(ec2, name)
         if image_id:

@@ -18,7 +18,7 @@ from homeport.terraform import clean_environment, end
 INSTALL = "apt-get install packer, or https://developer.hashicorp.com/packer/install"
 _OLD = (1, 6)
 """Debian's: its plugins are built in, and it reads the files in packer/1.6."""
-_WORTH_SHOWING = re.compile(r"^==> [a-z-]+\.machine: (.+)|^ +[a-z-]+\.machine: TASK \[(.+?)\]")
+_WORTH_SHOWING = re.compile(r"^==> [a-z-]+\.machine: ((?!Executing Ansible).+)|^ +[a-z-]+\.machine: TASK \[(.+?)\]")
 _LAST_LINES = 30
 
 
@@ -158,3 +158,8 @@ def _tools() -> dict[str, str]:
         if shutil.which(name, path=str(beside)) is None:
             raise HomeportError(f"{name} is not in {beside}", next_step="scripts/bootstrap image")
     return {"PATH": os.pathsep.join([str(beside), os.environ.get("PATH", os.defpath)])}
+
+
+if __name__ == "__main__":
+    # packer/build asks: manifest.
+    sys.stdout.write(image_id(Path(sys.argv[1])) + "\n")

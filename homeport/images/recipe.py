@@ -1,6 +1,7 @@
 """What a machine image is made from, as one digest: the same digest is the same image."""
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +13,13 @@ _BASE = Path("packer/debian")
 """Makes the base, which counts with its own recipe."""
 
 
-def digest(repository: Path, *, base: str, archive: str) -> str:
+def digest(repository: Path, *, base: str, archive: Path) -> str:
     """Return the SHA-256 (hexadecimal) of whatever goes into a machine image.
 
-    ``base`` is the recipe of what is built upon, ``archive`` the digest of the services' container image. Times,
-    documents and the repository's own path do not count.
+    ``base`` names what is built upon (a recipe's digest, an AMI); ``archive`` holds the services' container image, and
+    has its content's digest in its name. Times, documents and where the files lie do not count.
     """
-    whole = hashlib.sha256("\0".join((_RECIPE, base, archive)).encode())
+    whole = hashlib.sha256("\0".join((_RECIPE, base, archive.name)).encode())
     for file in _sources(repository):
         content = file.read_bytes()
         executable = bool(file.stat().st_mode & 0o100)
@@ -37,3 +38,8 @@ def _sources(repository: Path) -> Iterator[Path]:
             hidden = any(part.startswith(".") for part in inner.parts)
             if path.is_file() and not hidden and path.suffix != ".md":
                 yield path
+
+
+if __name__ == "__main__":
+    # packer/build asks: repository, base, archive.
+    sys.stdout.write(digest(Path(sys.argv[1]), base=sys.argv[2], archive=Path(sys.argv[3])) + "\n")
