@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.images.container import Archive, build_container
+from homeport.images.container import CURRENT, Archive, build_container
 from tests.container.containers import APP, Running, container, docker
 
 
@@ -47,10 +47,9 @@ def other_app(tmp_path: Path) -> Iterator[Path]:
     copy = tmp_path / "app"
     shutil.copytree(APP, copy, ignore=shutil.ignore_patterns(".venv", "__pycache__", ".*_cache"))
     (copy / "src" / "homeport_app" / "only_in_this_test.py").write_text(f'"""{tmp_path.name}."""\n')
-    before = set(docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "homeport/app").split())
     yield copy
-    after = set(docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "homeport/app").split())
-    for reference in after - before:
+    built = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "homeport/app").split()
+    for reference in {*built, *docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", CURRENT).split()}:
         if is_from_test(reference):
             docker("image", "rm", "--force", reference)
 
