@@ -19,7 +19,7 @@ from tests.fleets import HOMEPORT, free_port
 from tests.polling import eventually
 
 BASE = "homeport/debian:12"
-BOOT_SECONDS = 60.0
+BOOT_SECONDS = 120.0
 """Machines that share two cores with other tests may need a while."""
 
 
