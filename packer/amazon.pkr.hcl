@@ -34,8 +34,9 @@ source "amazon-ebs" "machine" {
     delete_on_termination = true
   }
 
-  ssh_username            = var.ssh_username
-  ssh_interface           = var.ssh_interface
+  ssh_username  = var.ssh_username
+  ssh_interface = var.ssh_interface
+
   temporary_key_pair_type = "ed25519"
 
   # A killed Packer cleans nothing up: these tags tell whose the machine is.
