@@ -1,6 +1,5 @@
 """What the fleet looks like now: read from the API, with the pids that only this machine knows."""
 
-from collections import deque
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -44,10 +43,12 @@ def read(state: StateFolder) -> dict[str, Any]:
 def render(report: dict[str, Any]) -> str:
     """Return the report as lines for a person."""
     lines = []
+    in_containers = report["driver"] == "container"
     for name, service in report["services"].items():
         lines.append(f"{name}  {service['url']}  desired {service['desired']}, healthy {service['healthy']}")
         lines += [
-            f"  {i['id']}  {i['zone']}  {i['address']:<15}  {i['lifecycle']:<11}  {i['target']:<9}  pid {i['pid']}"
+            f"  {i['id']}  {i['zone']}  {i['address']:<15}  {i['lifecycle']:<11}  {i['target']:<9}  "
+            + (f"container homeport-{i['id']}" if in_containers else f"pid {i['pid']}")
             for i in service["instances"]
         ]
     return "\n".join(lines) or "no service runs: the region is empty"
@@ -55,18 +56,22 @@ def render(report: dict[str, Any]) -> str:
 
 def consoles(state: StateFolder, report: dict[str, Any], lines: int = 8) -> str:
     """Return the last console lines of every instance that is not healthy."""
+    ec2 = access.client("ec2", access.settings(access.running(state), access.read_keys(state)))
     found = []
     for service in report["services"].values():
         for instance in service["instances"]:
-            console = state.instances / instance["id"] / "console.log"
-            if instance["target"] != "healthy" and console.is_file():
-                with console.open(errors="replace") as stream:
-                    found += [f"{instance['id']}: {line.rstrip()}" for line in deque(stream, lines)]
+            if instance["target"] == "healthy":
+                continue
+            try:
+                console = ec2.get_console_output(InstanceId=instance["id"])["Output"].splitlines()
+            except (ClientError, BotoCoreError) as error:
+                console = [str(error)]
+            found += [f"{instance['id']}: {line}" for line in console[-lines:]]
     return "\n".join(found)
 
 
 def _still_up(state: StateFolder) -> list[str]:
-    machines = [entry for entry in Journal(state.journal).entries() if entry.kind != "region"]
+    machines = [entry for entry in Journal(state.journal).entries() if entry.kind not in ("region", "network")]
     return [
         f"{entry.kind} {entry.id} at {entry.address}: "
         + (f"goes on serving, process {entry.pid}" if entry.running else "has ended")
