@@ -50,14 +50,19 @@ def test_runs_now_and_at_boot(host):
 
 def test_listens_where_it_should_and_nowhere_else(host, given):
     port = given["node_exporter_port"]
-    lines = [line.split() for line in host.check_output("ss --no-header --tcp --listening --numeric --processes").splitlines()]
+    lines = [
+        line.split()
+        for line in host.check_output("ss --no-header --tcp --listening --numeric --processes").splitlines()
+    ]
     pid = host.check_output(f"systemctl show --property MainPID --value {UNIT}")
     mine = {line[3] for line in lines if f"pid={pid}," in line[-1]}
     address = given["node_exporter_listen_address"]
     assert mine == {f"*:{port}" if address in ("", "0.0.0.0", "[::]") else f"{address}:{port}"}
 
 
-@pytest.mark.parametrize("collector", ["cpu", "diskstats", "filesystem", "meminfo", "netdev", "systemd", "textfile", "timex"])
+@pytest.mark.parametrize(
+    "collector", ["cpu", "diskstats", "filesystem", "meminfo", "netdev", "systemd", "textfile", "timex"]
+)
 def test_a_collector_that_alerts_need_succeeds(figures, collector):
     assert f'node_scrape_collector_success{{collector="{collector}"}} 1' in figures.splitlines()
 
@@ -106,7 +111,9 @@ def test_speaks_https_alone_where_it_has_a_certificate(host, given):
 
 def test_is_a_user_that_can_change_nothing(host):
     pid = host.check_output(f"systemctl show --property MainPID --value {UNIT}")
-    status = dict(line.split(":\t", 1) for line in host.file(f"/proc/{pid}/status").content_string.splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1) for line in host.file(f"/proc/{pid}/status").content_string.splitlines() if ":\t" in line
+    )
     assert host.check_output(f"ps -o user:20= -p {pid}") == "node_exporter"
     assert int(status["CapBnd"], 16) == 0
     assert status["NoNewPrivs"] == "1"
