@@ -137,7 +137,12 @@ class ContainerDriver:
         repository = guest.image_repository(self._region_id)
         with engine.explained(f"make image {image_id} of {instance_id}"):
             self._client.commit(
-                guest.container_name(instance_id), repository=repository, tag=image_id, changes=guest.image_changes()
+                guest.container_name(instance_id),
+                repository=repository,
+                tag=image_id,
+                changes=guest.image_changes(),
+                # Else the image would take the machine's: its name, its terminal.
+                conf={"StopSignal": guest.STOP_SIGNAL},
             )
 
     def import_image(self, location: str, image_id: str) -> None:

@@ -16,6 +16,7 @@ from homeport.errors import HomeportError
 SOCKET = Path("/var/run/docker.sock")
 TIMEOUT = 600.0
 """Seconds for one answer: an image of a machine takes its time on a slow disk."""
+_LOOK_TIMEOUT = 10.0
 START_HINT = "systemctl start docker (without systemd: dockerd &), then the same command again"
 
 
@@ -38,7 +39,7 @@ def check_host() -> None:
         pass
 
 
-def connect() -> docker.APIClient:
+def connect(timeout: float = TIMEOUT) -> docker.APIClient:
     """Return a client of this machine's engine that has answered; raise ``HomeportError`` when none does."""
     named = os.environ.get("DOCKER_HOST", "")
     if named and not named.startswith("unix://"):
@@ -47,13 +48,13 @@ def connect() -> docker.APIClient:
             next_step="unset DOCKER_HOST",
         )
     with explained("reach the Docker engine"):
-        return docker.APIClient(base_url=named or f"unix://{SOCKET}", version="auto", timeout=TIMEOUT)  # type: ignore[arg-type]
+        return docker.APIClient(base_url=named or f"unix://{SOCKET}", version="auto", timeout=timeout)  # type: ignore[arg-type]
 
 
 def reachable() -> bool:
     """Return whether there is an engine to look for our things in."""
     try:
-        connect().close()
+        connect(_LOOK_TIMEOUT).close()
     except HomeportError:
         return False
     return True

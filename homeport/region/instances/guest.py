@@ -14,6 +14,8 @@ INSTANCE_LABEL = "homeport.instance"
 ADDRESS_LABEL = "homeport.address"
 LABELS = (REGION_LABEL, STATE_LABEL, INSTANCE_LABEL, ADDRESS_LABEL)
 PROCESSES = 4096
+STOP_SIGNAL = "SIGRTMIN+3"
+"""On which systemd shuts down."""
 _START = Path(__file__).with_name("start.sh")
 _READ_ONLY = [
     *(f"/proc/{name}" for name in ("asound", "bus", "fs", "irq", "sysrq-trigger")),
@@ -68,11 +70,10 @@ def create(client: docker.APIClient, spec: MachineSpec, image: str, network: str
         hostname=hostname(spec.address),
         # The console: systemd and journald write to a terminal only.
         tty=True,
-        environment={"container": "docker", "TERM": "dumb"},
         host_config=host,
         networking_config=endpoints,
         labels={**labels, INSTANCE_LABEL: spec.instance_id, ADDRESS_LABEL: spec.address},
-        stop_signal="SIGRTMIN+3",
+        stop_signal=STOP_SIGNAL,
         use_config_proxy=False,
     )
 

@@ -64,6 +64,9 @@ END
   done
 fi
 
+# As systemd expects it of whoever starts it in a container; no colours on the console.
+export container=docker TERM=dumb
+
 # A container's command line takes the place of the kernel's: the network is set up already, and there is one
 # address to ask (the others would be looked up first).
 exec /lib/systemd/systemd network-config=disabled \

@@ -146,6 +146,7 @@ def test_an_image_of_a_machine_holds_its_files_and_nothing_of_the_region(region,
     assert region.inside(instance_id, "cat /etc/baked") == "baked"
     tag = f"homeport/region-{region.run.region_id}:{made}"
     facts = json.loads(docker("inspect", "--type", "image", tag))[0]["Config"]
+    assert facts["Hostname"] == ""
     for own in (region.run.region_id, machine, str(region.state.root), "AWS_"):
         assert own not in json.dumps(facts)
     look = "cat /usr/lib/python3/dist-packages/cloudinit/dmi.py; find /run /tmp -type f"
