@@ -8,6 +8,7 @@ from typing import Any
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from moto.core.responses import ActionResult, EmptyResult
+from moto.core.serialize import never_return
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError, OperationNotPermitted4
 from moto.ec2.models.instances import Instance
@@ -42,6 +43,13 @@ _FROM_TEMPLATE = ("IamInstanceProfile", "Monitoring", "NetworkInterfaces", "Plac
 _VERSION_TWO = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
 """What an image that was registered for version 2 of the metadata service asks for."""
 
+_TRANSFORMERS: dict[str, Any] = {
+    **EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER,
+    "Instance.PublicDnsName": never_return,
+    "Association.PublicDnsName": never_return,
+}
+"""Without names under Amazon's domain: they lead to a stranger or nowhere. An instance has its address."""
+
 ENDED = "shutting-down terminated"
 
 USER_DATA_BYTES = 16384
@@ -53,6 +61,7 @@ def ec2_response(machines: Machines) -> type[EC2Response]:
 
     class HomeportEC2Response(ImagesResponse):
         jobs = ImageJobs(machines)
+        RESPONSE_KEY_PATH_TO_TRANSFORMER = _TRANSFORMERS
 
         def run_instances(self) -> ActionResult:
             earlier = _reservation_of(self.ec2_backend, self._get_param("ClientToken"))

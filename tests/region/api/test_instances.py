@@ -177,6 +177,8 @@ def test_a_public_address_is_one_that_answers_here(account, base):
     interface = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": True}
     shown = account.instance(running(account, base, NetworkInterfaces=[interface]))
     assert shown["PublicIpAddress"] == shown["PrivateIpAddress"]
+    assert shown["NetworkInterfaces"][0]["Association"]["PublicIp"] == shown["PrivateIpAddress"]
+    assert "amazonaws" not in repr(shown)
 
 
 def test_the_options_of_metadata_reach_it(account, base):
