@@ -1,5 +1,6 @@
 """Packer, as a user would run it: its output is logged whole and shown in short, and its manifest is read."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -157,7 +158,13 @@ def _tools() -> dict[str, str]:
     for name in ("ansible-playbook", "pytest"):
         if shutil.which(name, path=str(beside)) is None:
             raise HomeportError(f"{name} is not in {beside}", next_step="scripts/bootstrap image")
-    return {"PATH": os.pathsep.join([str(beside), os.environ.get("PATH", os.defpath)])}
+    tools = {"PATH": os.pathsep.join([str(beside), os.environ.get("PATH", os.defpath)])}
+    mitogen = importlib.util.find_spec("ansible_mitogen")
+    if mitogen is not None and mitogen.origin is not None:
+        # One Python stays on the machine for all tasks, where Ansible itself starts one for each.
+        plugins = Path(mitogen.origin).parent / "plugins" / "strategy"
+        tools |= {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(plugins)}
+    return tools
 
 
 if __name__ == "__main__":
