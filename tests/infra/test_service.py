@@ -59,11 +59,16 @@ def test_unit_is_enabled_and_valid(host):
 
 
 def test_unit_starts_after_the_environment_is_written(unit):
-    after = unit["After"].split()
-    assert {"network-online.target", "cloud-init.service", "cloud-init-network.service"} & set(after)
+    # cloud-init's unit has the first name until 24.2, the second since.
+    assert {"network-online.target", "cloud-init.service", "cloud-init-network.service"} <= set(unit["After"].split())
     assert "network-online.target" in unit["Wants"].split()
-    # Nothing but podman's own message may stand between a missing file and a failed unit.
-    assert "ConditionPathExists" not in unit.get("Conditions", "")
+
+
+def test_a_missing_environment_fails_the_unit(host, unit):
+    """A condition, or systemd's own optional file, would let it be missing without a word."""
+    lines = host.file(unit["FragmentPath"]).content_string.splitlines()
+    assert [line for line in lines if line.startswith(("Condition", "EnvironmentFile=-"))] == []
+    assert f"--env-file {ENVIRONMENT}" in unit["ExecStart"]
 
 
 def test_each_outer_timeout_is_longer_than_the_inner(unit, variables, environment):
