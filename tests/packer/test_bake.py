@@ -15,11 +15,12 @@ PLAYBOOK = """
 - hosts: all
   gather_facts: false
   tasks:
-    - ansible.builtin.copy: {src: "{{ service_image_archive }}", dest: /opt/app.tar, mode: "0644"}
+    - ansible.builtin.file: {path: /usr/share/homeport, state: directory, mode: "0755"}
+    - ansible.builtin.copy: {src: "{{ service_image_archive }}", dest: /usr/share/homeport/app.tar, mode: "0644"}
 """
 SUITE = """
 def test_provisioned(host):
-    assert host.file("/opt/app.tar").exists
+    assert host.file("/usr/share/homeport/app.tar").exists
 """
 KEY = "-----BEGIN OPENSSH " + "PRIVATE KEY-----"
 
@@ -106,7 +107,7 @@ def test_a_clean_machine_becomes_an_image(bake, rooms, name):
 
 
 def test_a_machine_that_fails_the_suite_does_not(bake, rooms, name):
-    (rooms / "ansible" / "image.yml").write_text(PLAYBOOK.replace("/opt/app.tar", "/opt/other.tar"))
+    (rooms / "ansible" / "image.yml").write_text(PLAYBOOK.replace("app.tar", "other.tar"))
     done = bake()
     assert done.returncode != 0
     assert "test_provisioned" in done.stdout
