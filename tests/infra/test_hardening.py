@@ -301,7 +301,7 @@ def test_audit_rules_are_in_force_or_the_unit_says_why_not(host, in_container):
 def test_audit_rules_can_be_read(host):
     """In a user namespace auditctl reads a rule, and then finds no audit system to give it to."""
     read = "grep ^- /etc/audit/rules.d/hardening.rules | while read -r rule; do unshare -r auditctl $rule 2>&1; done"
-    assert set(host.check_output(read).splitlines()) == {"The audit system is disabled"}
+    assert set(host.run(read).stdout.splitlines()) == {"The audit system is disabled"}
 
 
 def test_the_journal_outlives_a_boot_and_is_bounded(host, given):
