@@ -8,6 +8,7 @@ from moto.autoscaling.exceptions import AutoscalingClientError
 from moto.ec2.models.instances import Instance
 
 from homeport import __version__
+from homeport.errors import HomeportError
 from homeport.region import access, default_vpc, ground, hosts, processes
 from homeport.region.addresses import ensure_free
 from homeport.region.api.autoscaling import autoscaling_response
@@ -133,9 +134,13 @@ class Region:
 
     def _publish(self, name: str, address: str) -> None:
         self._ground.add_address(address)
-        self._balancer_addresses[name] = address
         if name != address:
-            hosts.publish(self._id, name, address)
+            try:
+                hosts.publish(self._id, name, address)
+            except HomeportError:
+                self._ground.remove_address(address)
+                raise
+        self._balancer_addresses[name] = address
 
     def _withdraw(self, name: str) -> None:
         if name.endswith(DOMAIN):
