@@ -1,11 +1,14 @@
 """Packer, as a user would run it: its output is logged whole and shown in short, and its manifest is read."""
 
+import contextlib
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,13 +17,15 @@ import msgspec
 
 from homeport.errors import HomeportError
 from homeport.region.state import explained
-from homeport.terraform import clean_environment, end
+from homeport.terraform import clean_environment
 
 INSTALL = "apt-get install packer, or https://developer.hashicorp.com/packer/install"
 _OLD = (1, 6)
 """Debian's: its plugins are built in, and it reads the files in packer/1.6."""
 _WORTH_SHOWING = re.compile(r"^==> [a-z-]+\.machine: ((?!Executing Ansible).+)|^ +[a-z-]+\.machine: TASK \[(.+?)\]")
 _LAST_LINES = 30
+_END_SECONDS = 120.0
+"""How long an interrupted Packer may take to remove its machine."""
 
 
 class Build(msgspec.Struct, frozen=True):
@@ -108,7 +113,7 @@ def _run(command: Sequence[str], environment: dict[str, str], log: Path, on_step
             text=True,
             encoding="utf-8",
             errors="replace",
-            # A terminal's Ctrl-C would reach it beside ours, and two make it give up without cleaning up.
+            # A terminal's Ctrl-C would reach it beside ours, and a second one makes it give up without cleaning up.
             process_group=0,
         ) as process,
     ):
@@ -121,7 +126,7 @@ def _run(command: Sequence[str], environment: dict[str, str], log: Path, on_step
                     on_step((found[1] or found[2]).rstrip())
         except BaseException:
             on_step("interrupted: Packer removes what it made (Ctrl-C again kills it)")
-            end(process)
+            _end(process)
             raise
     if process.returncode != 0:
         raise HomeportError(
@@ -129,6 +134,28 @@ def _run(command: Sequence[str], environment: dict[str, str], log: Path, on_step
             log="\n".join(line for line in last if line.strip()),
             next_step="mend what the lines above say, then run it again; nothing half-made is left",
         )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Let Packer remove what it made; kill it when that takes too long: the next bake then removes it."""
+    # With nobody to read it, its output would end it at once. Its pipe may outlive it, so nobody waits for the end.
+    threading.Thread(target=_drain, args=[process], daemon=True).start()
+    try:
+        # To the whole group, as a terminal does: Packer waits for the Ansible that it started, and does not tell it.
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+def _drain(process: subprocess.Popen[str]) -> None:
+    # Not through the file object: whoever closes it would wait for its lock.
+    with contextlib.suppress(OSError):
+        while process.stdout and os.read(process.stdout.fileno(), 65536):
+            pass
 
 
 def _program() -> str:
