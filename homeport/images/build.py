@@ -165,7 +165,7 @@ def _uv(*arguments: str) -> None:
 
 def _manifest(source: Path, name: str, digest: str, python: interpreter.Interpreter) -> store.Manifest:
     built_at = datetime.now(UTC).isoformat(timespec="seconds")
-    revision = _revision(source)
+    revision = revision_of(source)
     return store.Manifest(
         name=name,
         digest=digest,
@@ -181,7 +181,8 @@ def _manifest(source: Path, name: str, digest: str, python: interpreter.Interpre
     )
 
 
-def _revision(source: Path) -> str:
+def revision_of(source: Path) -> str:
+    """Return the git revision of the sources, with ``-dirty`` behind it when they have changed; empty when unknown."""
     git = shutil.which("git")
     if git is None:
         return ""

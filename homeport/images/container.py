@@ -21,7 +21,7 @@ from pathlib import Path
 import uv
 
 from homeport.errors import HomeportError
-from homeport.images.build import PACKAGE, _revision
+from homeport.images.build import PACKAGE, revision_of
 from homeport.region.state import remove_tree
 
 CURRENT = "localhost/homeport/app:current"
@@ -224,7 +224,7 @@ def _build(source: Path, draft: Path, base: str, reference: str) -> str:
     """Build the image and return its id; it has no name yet, because nobody has seen it work."""
     facts = {
         "BASE_NAME": base,
-        "HOMEPORT_VERSION_REVISION": _revision(source) or "unknown",
+        "HOMEPORT_VERSION_REVISION": revision_of(source) or "unknown",
         "HOMEPORT_VERSION_IMAGE": reference,
         "HOMEPORT_VERSION_BUILT_AT": datetime.now(UTC).isoformat(timespec="seconds"),
     }

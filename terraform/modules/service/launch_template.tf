@@ -39,8 +39,8 @@ resource "aws_launch_template" "this" {
     http_tokens            = "required"
     instance_metadata_tags = "enabled"
 
-    # The service runs in a container: one hop more than the machine itself.
-    http_put_response_hop_limit = 2
+    # The service's container shares the machine's network: nothing further away has any business there.
+    http_put_response_hop_limit = 1
   }
 
   network_interfaces {

@@ -57,10 +57,10 @@ run "launch_template" {
     condition = (
       aws_launch_template.this.metadata_options[0].http_tokens == "required"
       && aws_launch_template.this.metadata_options[0].http_endpoint == "enabled"
-      && aws_launch_template.this.metadata_options[0].http_put_response_hop_limit == 2
+      && aws_launch_template.this.metadata_options[0].http_put_response_hop_limit == 1
       && aws_launch_template.this.metadata_options[0].instance_metadata_tags == "enabled"
     )
-    error_message = "Metadata needs a token (version 2) and can be reached from a container."
+    error_message = "Metadata needs a token (version 2) and leaves the machine by no hop."
   }
 
   assert {
