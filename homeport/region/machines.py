@@ -126,6 +126,8 @@ class Machines:
     def _want(self, instance: Instance, wanted: str, *, restart: bool = False) -> None:
         with self._guard:
             record = self._records.setdefault(instance.id, _Record(instance))
+            if record.wanted == "terminated":
+                return  # nothing brings it back, such as the reboot after an image was made of it
             record.wanted, record.restart = wanted, restart
             self._schedule(record)
 
@@ -240,7 +242,8 @@ class Machines:
             address=str(instance.private_ip_address),
             zone=str(instance.availability_zone),
             region_name=instance.ec2_backend.region_name,
-            user_data=user_data.decode() if user_data else "",
+            # moto holds it in base64: it may be compressed, and need not be text.
+            user_data=str(user_data) if user_data else "",
             environment=self._environment(instance),
         )
 

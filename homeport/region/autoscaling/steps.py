@@ -139,7 +139,7 @@ def _run_request(group: Group, launch: Launch, template: LaunchTemplate, data: d
     request: dict[str, Any] = {key: data[key] for key in PASSED_ON if key in data}
     if "UserData" in request:
         # The template holds it in base64, RunInstances takes it plain: boto3 encodes it again.
-        request["UserData"] = base64.b64decode(request["UserData"]).decode()
+        request["UserData"] = base64.b64decode(request["UserData"])
     if data.get("IamInstanceProfile"):
         request["IamInstanceProfile"] = data["IamInstanceProfile"]
     if data.get("NetworkInterfaces"):

@@ -40,6 +40,13 @@ for unit in console-getty.service cloud-init-local.service; do
   ln -sf /dev/null "/run/systemd/system/$unit"
 done
 
+# What the first stage would have noticed: an image that was made of another instance brings what cloud-init knew
+# of that one, its key among it.
+known=/var/lib/cloud/instance
+if [ -L "$known" ] && [ "$(basename "$(readlink "$known")")" != "$instance" ]; then
+  rm "$known"
+fi
+
 # cloud-init asks for a token only where the firmware says that it is EC2, and takes no container's word for it.
 # Python must take the changed source, and must not leave what it compiles from it.
 module=/usr/lib/python3/dist-packages/cloudinit/dmi.py

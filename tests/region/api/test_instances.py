@@ -144,7 +144,9 @@ def test_an_instance_has_the_image_s_devices_and_its_own(account):
     assert left in ([], [1]), "only a device that the launch itself added may stay"
 
 
-@pytest.mark.parametrize("data", [b"#cloud-config\n", gzip.compress(b"#!/bin/sh\n"), os.urandom(16384)])
+@pytest.mark.parametrize(
+    "data", [b"#cloud-config\n", gzip.compress(b"#!/bin/sh\n"), os.urandom(16384)], ids=["text", "gzip", "bytes"]
+)
 def test_user_data_reaches_metadata_as_it_was(account, base, data):
     assert account.metadata(account.run(base, UserData=data)).user_data == data
 
