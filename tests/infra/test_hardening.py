@@ -11,6 +11,7 @@ PROBE = "homeport-probe"
 PRIVATE = "/run/homeport-probe"
 """Folder for the keys and settings of tests."""
 SECOND_PORT = 2222
+SECOND_UNIT = "homeport-test-sshd.service"
 """Where a second ssh server with the machine's settings listens, on loopback."""
 OUTSIDE = "198.18.0.2"
 """An address for benchmarks (RFC 2544): in nobody's list of ranges."""
@@ -68,8 +69,10 @@ def second_ssh(host):
         f"rm -rf {PRIVATE}; install -d -m 0755 {PRIVATE} /run/sshd; ssh-keygen -q -t ed25519 -N '' -f {PRIVATE}/key"
     )
     host.check_output(f"cp {PRIVATE}/key.pub {PRIVATE}/authorized && chmod 0644 {PRIVATE}/authorized")
+    # Not as a child of the session that this test came in by: a login has an id that another one cannot take.
     host.check_output(
-        f"/usr/sbin/sshd -p {SECOND_PORT} -o ListenAddress=127.0.0.1 -o PidFile={PRIVATE}/pid"
+        f"systemd-run --quiet --collect --unit={SECOND_UNIT} --property=Type=notify"
+        f" /usr/sbin/sshd -D -p {SECOND_PORT} -o ListenAddress=127.0.0.1 -o PidFile={PRIVATE}/pid"
         f" -o AuthorizedKeysFile={PRIVATE}/authorized"
     )
 
@@ -77,7 +80,7 @@ def second_ssh(host):
         return ssh(host, user, "-i", f"{PRIVATE}/key", *options, command=command, port=SECOND_PORT)
 
     yield connect
-    host.check_output(f"kill $(cat {PRIVATE}/pid); rm -rf {PRIVATE}")
+    host.check_output(f"systemctl stop {SECOND_UNIT}; rm -rf {PRIVATE}")
 
 
 def test_ssh_lets_in_a_key_and_says_where_one_is(second_ssh, probe, given):
