@@ -1,6 +1,7 @@
 locals {
-  tag  = substr(var.digest, 0, 12)
-  name = "homeport-machine-${local.tag}"
+  tag = substr(var.digest, 0, 12)
+  # The time, because the same content may be baked again for the distribution's newer packages.
+  name = "homeport-machine-${local.tag}-${formatdate("YYYYMMDDhhmmss", timestamp())}"
 
   tags = {
     Name              = local.name

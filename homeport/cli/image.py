@@ -16,13 +16,19 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
-def build(state: State = None, environment: Environment = rehearsal.ENVIRONMENT) -> None:
+def build(
+    state: State = None,
+    environment: Environment = rehearsal.ENVIRONMENT,
+    again: Annotated[  # noqa: FBT002 - Typer's way to declare a flag
+        bool, typer.Option("--again", help="Bake a machine image anew, for the distribution's newer packages.")
+    ] = False,
+) -> None:
     """Bake an image for the running region, register it and point the environment at it."""
     folder = state_folder(state)
     run = access.running(folder)
     reach = access.settings(run, access.read_keys(folder))
     with at_work(folder):
-        image_id = baking.publish(run, reach, repository(), folder, environment=environment, say=say)
+        image_id = baking.publish(run, reach, repository(), folder, environment=environment, say=say, again=again)
     out.print(image_id, markup=False)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from homeport.errors import HomeportError
 from homeport.images import packer, recipe
 from homeport.images.container import build_container
-from homeport.images.register import pointer
+from homeport.images.register import point
 from homeport.region import access
 from homeport.region.state import explained, remove_tree
 
@@ -35,13 +35,15 @@ def bake(
     region_id: str,
     environment: str,
     *,
+    again: bool = False,
     on_step: Say = lambda _: None,
 ) -> str:
     """Have the machine image of ``repository`` in the region, let ``environment`` point to it; return its id.
 
     The image is named by its content: one that the region has is taken, else one that was baked for another
     region of this machine, else it is baked, with Packer's EC2 builder on a machine of the region. ``reach`` are the
-    settings that lead to the region (``homeport.region.access``); ``cache`` outlives it.
+    settings that lead to the region (``homeport.region.access``); ``cache`` outlives it. ``again`` bakes whatever is
+    there: the same content on the distribution's packages of today.
 
     Raises ``HomeportError``. An interrupted bake leaves nothing; what a killed one left the next one removes.
     """
@@ -51,17 +53,17 @@ def bake(
         archive = build_container(repository / "app", cache, on_step=on_step)
         digest = recipe.digest(repository, base=base, archive=archive.path)
         name, tag = f"homeport-machine-{digest[:12]}", f"{REPOSITORY}:{digest[:12]}"
-        image_id = _available(ec2, name)
+        image_id = "" if again else _newest(ec2, {"Name": "tag:homeport:digest", "Values": [digest]})
         if image_id:
             on_step(f"image {name} is there already")
-        elif _exists(tag):
+        elif not again and _exists(tag):
             on_step(f"image {name} was baked before")
             image_id = _import(ec2, name, tag, digest)
         else:
             on_step(f"baking image {name}")
             _clear_killed(ec2, on_step)
             source = f"debian-12-amd64-{base}"
-            if not _available(ec2, source):
+            if not _newest(ec2, {"Name": "name", "Values": [source]}):
                 _import(ec2, source, BASE, base)
             image_id = _bake(
                 repository,
@@ -74,13 +76,7 @@ def bake(
                 on_step=on_step,
             )
             _docker("tag", f"homeport/region-{region_id}:{image_id}", tag)
-    access.client("ssm", reach).put_parameter(
-        Name=pointer(environment),
-        Value=image_id,
-        Type="String",
-        Overwrite=True,
-        Description=f"The machine image of the environment {environment}",
-    )
+    point(access.client("ssm", reach), environment, image_id)
     return image_id
 
 
@@ -151,14 +147,15 @@ def _base(repository: Path, on_step: Say) -> str:
     return found.strip()
 
 
-def _available(ec2: Any, name: str) -> str:
-    """Return the id of the account's image of that name; one that failed is removed."""
-    found = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [name]}])["Images"]
-    for image in found:
+def _newest(ec2: Any, described: dict[str, Any]) -> str:
+    """Return the id of the account's newest image that a filter describes; those that failed are removed."""
+    usable = []
+    for image in ec2.describe_images(Owners=["self"], Filters=[described])["Images"]:
         if image["State"] == "available":
-            return str(image["ImageId"])
-        ec2.deregister_image(ImageId=image["ImageId"])
-    return ""
+            usable.append((image["CreationDate"], str(image["ImageId"])))
+        elif image["State"] == "failed":
+            ec2.deregister_image(ImageId=image["ImageId"])
+    return max(usable)[1] if usable else ""
 
 
 def _import(ec2: Any, name: str, tag: str, digest: str) -> str:

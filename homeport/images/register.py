@@ -21,6 +21,12 @@ def register_image(ec2: Any, ssm: Any, folder: Path, environment: str) -> str:
     image_id = _registered(ec2, image.manifest.name) or _register(ec2, image.manifest)
     # Before the pointer, so that whatever the pointer names can be launched.
     store.link(folder.parent, image_id, folder)
+    point(ssm, environment, image_id)
+    return image_id
+
+
+def point(ssm: Any, environment: str, image_id: str) -> None:
+    """Let ``environment`` point to an image; ``ssm`` is a boto3 client."""
     ssm.put_parameter(
         Name=pointer(environment),
         Value=image_id,
@@ -28,7 +34,6 @@ def register_image(ec2: Any, ssm: Any, folder: Path, environment: str) -> str:
         Overwrite=True,
         Description=f"The machine image of the environment {environment}",
     )
-    return image_id
 
 
 def _registered(ec2: Any, name: str) -> str:

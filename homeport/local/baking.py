@@ -24,14 +24,22 @@ def prepare(driver: str, repository: Path, state: StateFolder, say: Say) -> None
 
 
 def publish(
-    run: Run, reach: dict[str, str], repository: Path, state: StateFolder, *, environment: str, say: Say
+    run: Run,
+    reach: dict[str, str],
+    repository: Path,
+    state: StateFolder,
+    *,
+    environment: str,
+    say: Say,
+    again: bool = False,
 ) -> str:
     """Bake or find the image, let ``environment`` point to it, and return its id.
 
-    ``reach`` are the settings that lead to the region (``homeport.region.access``). Raises ``HomeportError``.
+    ``reach`` are the settings that lead to the region (``homeport.region.access``). ``again`` bakes a machine image
+    that is there already anew; what is no machine has no packages that could be newer. Raises ``HomeportError``.
     """
     if run.driver == "container":
-        return bake(repository, default_cache(), reach, run.region_id, environment, on_step=say)
+        return bake(repository, default_cache(), reach, run.region_id, environment, again=again, on_step=say)
     if run.driver != "process":
         raise HomeportError(f"nothing is known of images for the driver {run.driver}", next_step="make down, then up")
     folder = build_image(repository / "app", state, on_step=say)
