@@ -264,7 +264,7 @@ def test_nothing_listens_but_what_the_firewall_knows(host, given):
 def test_kernel_parameters_are_in_force(host, given, in_container):
     """What is written for the network is in force; in a container the kernel is the host's, and is left alone."""
     names = ["network"] if in_container else ["network", "kernel"]
-    text = "\n".join(host.file(f"/etc/sysctl.d/60-hardening-{name}.conf").content_string for name in names)
+    text = "\n".join(host.file(f"/etc/sysctl.d/99-z-hardening-{name}.conf").content_string for name in names)
     written = dict(re.findall(r"^([\w.]+) = (.*)$", text, re.MULTILINE))
     assert written.items() >= {"net.ipv4.tcp_syncookies": "1", "net.ipv4.conf.all.accept_redirects": "0"}.items()
     said = host.check_output(f"sysctl --ignore {shlex.join(written)}")
