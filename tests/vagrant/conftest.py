@@ -9,7 +9,7 @@ import pytest
 from tests.vagrant.machine import ROOT, Machine, inventory, run, virsh
 
 # On an emulated machine apt takes minutes: most of what the roles install is in the box.
-PACKAGES = "auditd,chrony,crun,nftables,podman,unattended-upgrades"
+PACKAGES = "auditd,chrony,crun,nftables,podman,prometheus-node-exporter,unattended-upgrades"
 
 
 def pytest_configure(config: pytest.Config) -> None:
