@@ -15,7 +15,7 @@ source "docker" "machine" {
     "--security-opt", "apparmor=unconfined", "--env", "container=docker", "--cgroupns", "private",
     "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp", "--volume", "/var/lib/containers",
     "--stop-signal", "SIGRTMIN+3", "--label", "homeport.role=image-builder", "--entrypoint", "/bin/sh", "{{.Image}}", "-c",
-    "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,bind,rw \"$d\"; done; mount --make-rshared /; exec /lib/systemd/systemd ci.ds=None",
+    "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,bind,rw \"$d\"; done; mount --make-rshared /; for d in abi debug dev fs kernel user vm; do [ ! -d /proc/sys/$d ] || { mount --bind /proc/sys/$d /proc/sys/$d; mount -o remount,bind,ro /proc/sys/$d; }; done; exec /lib/systemd/systemd ci.ds=None",
   ]
 
   # The commit would keep what is started above.
