@@ -148,7 +148,7 @@ class Machines:
             self._bring(record.instance, wanted, restart=restart)
         except Exception as error:
             if wanted == "running":
-                self._fail(record.instance, error)
+                self._fail(record, error)
             else:
                 logger.exception("%s: cannot be brought to %s, tried again", record.instance.id, wanted)
                 self._closing.wait(RETRY_SECONDS)
@@ -191,8 +191,12 @@ class Machines:
             if instance.state == "pending":
                 _set(instance, "running")
 
-    def _fail(self, instance: Instance, error: Exception) -> None:
+    def _fail(self, record: _Record, error: Exception) -> None:
         """Give up an instance that cannot be launched, as EC2 does: it is terminated, and says why."""
+        instance = record.instance
+        with self._guard:
+            # One that was stopped before has left something, which goes as that of any other.
+            record.wanted = "terminated"
         message = error.message if isinstance(error, HomeportError) else f"{type(error).__name__}: {error}"
         console = self._driver.logs(instance.id, 5)
         logger.warning("%s: cannot be launched: %s", instance.id, "\n  ".join([message, *console]))

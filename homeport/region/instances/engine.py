@@ -17,6 +17,7 @@ SOCKET = Path("/var/run/docker.sock")
 TIMEOUT = 600.0
 """Seconds for one answer: an image of a machine takes its time on a slow disk."""
 _LOOK_TIMEOUT = 10.0
+_RUN_TIMEOUT = 60.0
 START_HINT = "systemctl start docker (without systemd: dockerd &), then the same command again"
 
 
@@ -83,9 +84,15 @@ def run(command: Sequence[str], *, absent_is_fine: bool = False) -> str:
     program = find_program(command[0])
     if program is None:
         raise HomeportError(f"{command[0]} is not installed", next_step="apt-get install iptables iproute2")
-    result = subprocess.run(
-        [program, *command[1:]], check=False, capture_output=True, text=True, errors="replace", timeout=60
-    )
+    try:
+        result = subprocess.run(
+            [program, *command[1:]], check=False, capture_output=True, text=True, errors="replace", timeout=_RUN_TIMEOUT
+        )
+    except subprocess.TimeoutExpired as error:
+        # Such as iptables, while somebody else holds its lock.
+        raise HomeportError(
+            f"{' '.join(command)} has not ended after {_RUN_TIMEOUT:g} s", next_step="see what holds it up: ps -ef"
+        ) from error
     if result.returncode and not absent_is_fine:
         raise HomeportError(f"{' '.join(command)}: exit code {result.returncode}", log=result.stderr.strip()[-2000:])
     return result.stdout

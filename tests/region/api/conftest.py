@@ -27,6 +27,7 @@ class FakeDriver:
         self.may_go_on = threading.Event()
         self.may_go_on.set()
         self.fault = None
+        self.launch_fault = None
         self.lock_was_held = False
         self.lock = None
 
@@ -52,6 +53,8 @@ class FakeDriver:
 
     def launch(self, spec):
         assert self.may_go_on.wait(20)
+        if self.launch_fault:
+            raise self.launch_fault
         self._note("launch", spec.instance_id, spec.image_id)
         self.running.add(spec.instance_id)
         return Machine(spec.instance_id, spec.address, 1, running=True)

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from asking import refused, running
 
+from homeport.errors import HomeportError
 from tests.polling import eventually
 
 
@@ -236,6 +237,18 @@ def test_a_stopped_machine_is_kept_and_a_terminated_one_is_not(account, base):
     assert account.instance(instance)["PrivateIpAddress"] == address
     account.ec2.terminate_instances(InstanceIds=[instance])
     eventually(lambda: account.driver.asked("discard") == [(instance,)])
+
+
+def test_what_cannot_start_again_is_terminated_and_leaves_nothing(account, base):
+    instance = running(account, base)
+    account.ec2.stop_instances(InstanceIds=[instance])
+    eventually(lambda: account.instance(instance)["State"]["Name"] == "stopped")
+    account.driver.launch_fault = HomeportError("the engine refuses")
+    account.ec2.start_instances(InstanceIds=[instance])
+    eventually(lambda: account.driver.asked("discard") == [(instance,)])
+    found = account.instance(instance)
+    assert found["State"]["Name"] == "terminated"
+    assert "the engine refuses" in found["StateReason"]["Message"]
 
 
 def test_the_console_is_shown(account, base):
