@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import WaiterError
+
 from homeport.errors import HomeportError
 from homeport.images import packer, recipe
 from homeport.images.container import build_container
@@ -160,6 +162,7 @@ def _newest(ec2: Any, described: dict[str, Any]) -> str:
 
 def _import(ec2: Any, name: str, tag: str, digest: str) -> str:
     """Register a container image of this machine, and wait until it can be launched."""
+    tags = {"Name": name, "Project": "homeport", "homeport:digest": digest}
     answer = ec2.register_image(
         Name=name,
         Description=f"The container image {tag}",
@@ -167,11 +170,20 @@ def _import(ec2: Any, name: str, tag: str, digest: str) -> str:
         Architecture="x86_64",
         RootDeviceName="/dev/xvda",
         VirtualizationType="hvm",
+        # At once: without its digest it would not be found again, and would keep its name from the next one.
+        TagSpecifications=[
+            {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
     )
     image_id = str(answer["ImageId"])
-    tags = {"Name": name, "Project": "homeport", "homeport:digest": digest}
-    ec2.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
-    ec2.get_waiter("image_available").wait(ImageIds=[image_id], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    try:
+        ec2.get_waiter("image_available").wait(ImageIds=[image_id], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    except WaiterError as error:
+        (image,) = ec2.describe_images(ImageIds=[image_id])["Images"]
+        reason = image.get("StateReason", {}).get("Message") or f"it is {image['State']} still"
+        raise HomeportError(
+            f"{tag} cannot be registered as image {name}: {reason}", next_step="docker images; then run it again"
+        ) from error
     return image_id
 
 

@@ -4,6 +4,7 @@ import pytest
 from asking import refused, running
 
 from homeport.errors import HomeportError
+from homeport.images import machine
 from tests.polling import eventually
 
 
@@ -262,3 +263,22 @@ def test_description_and_permissions_can_be_changed(account, base):
     assert account.image(base)["Public"]
     account.ec2.reset_image_attribute(ImageId=base, Attribute="launchPermission")
     assert not account.image(base)["Public"]
+
+
+def test_a_bake_that_is_interrupted_once_it_registered_an_image_finds_it_again(account):
+    def interrupt(model, **_):
+        if model.name != "RegisterImage":
+            raise KeyboardInterrupt
+
+    account.ec2.meta.events.register("before-call.ec2", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        machine._import(account.ec2, "homeport-machine-0123", "homeport/machine:0123", "0123")
+    account.ec2.meta.events.unregister("before-call.ec2", interrupt)
+    eventually(lambda: machine._newest(account.ec2, {"Name": "tag:homeport:digest", "Values": ["0123"]}))
+
+
+def test_a_bake_tells_why_an_image_cannot_be_registered_and_can_be_run_again(account):
+    with pytest.raises(HomeportError, match=r"nothing/there:1 .* Docker has no image nothing/there:1"):
+        machine._import(account.ec2, "homeport-machine-0123", "nothing/there:1", "0123")
+    assert not machine._newest(account.ec2, {"Name": "tag:homeport:digest", "Values": ["0123"]})
+    machine._import(account.ec2, "homeport-machine-0123", "homeport/machine:0123", "0123")
