@@ -16,6 +16,8 @@ SECOND_UNIT = "homeport-test-sshd.service"
 OUTSIDE = "198.18.0.2"
 """An address for benchmarks (RFC 2544): in nobody's list of ranges."""
 NEAR = "198.18.0.1"
+NOT_IN = 254
+"""Status of a login that was refused. With ssh's own, 255, testinfra would take its own connection for lost."""
 
 
 @pytest.fixture
@@ -48,9 +50,8 @@ def ssh(host, user, *options, command="true", port=22):
         "-o",
         "UserKnownHostsFile=/dev/null",
     ]
-    return host.run(
-        shlex.join([*line, "-o", "ConnectTimeout=10", "-p", str(port), *options, f"{user}@127.0.0.1", command])
-    )
+    line += ["-o", "ConnectTimeout=10", "-p", str(port), *options, f"{user}@127.0.0.1", command]
+    return host.run(f"{shlex.join(line)} || exit $(($? == 255 ? {NOT_IN} : $?))")
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_ssh_lets_in_a_key_and_says_where_one_is(second_ssh, probe, given):
 def test_ssh_refuses_root_even_with_a_key(second_ssh, probe):
     assert second_ssh(probe).rc == 0
     session = second_ssh("root")
-    assert session.rc == 255
+    assert session.rc == NOT_IN
     assert "Permission denied" in session.stderr
 
 
@@ -103,7 +104,7 @@ def test_ssh_refuses_passwords(host):
 
 def test_ssh_refuses_who_is_in_none_of_the_allowed_groups(host, second_ssh, probe, given):
     host.check_output(f"usermod --groups '' {probe}")
-    assert second_ssh(probe).rc == (255 if given["hardening_ssh_allow_groups"] else 0)
+    assert second_ssh(probe).rc == (NOT_IN if given["hardening_ssh_allow_groups"] else 0)
 
 
 def test_ssh_forwards_only_where_it_should(second_ssh, probe, given):

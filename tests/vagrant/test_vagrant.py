@@ -53,11 +53,12 @@ def test_the_suite_for_every_kind_of_host_passes(up: Machine, tmp_path: Path) ->
     # One connection for all: an emulated machine takes seconds to open one. The socket's path must be short.
     shared = f"  ControlMaster auto\n  ControlPath /tmp/{os.getpid()}-%C\n  ControlPersist 60\n"
     config.write_text(up.vagrant("ssh-config").rstrip() + "\n" + shared)
-    # What a test runs may end with 255, which plain ssh:// takes for a lost connection.
-    host = [f"--hosts=safe-ssh://{up.name}", f"--ssh-config={config}", "--sudo", "--variables=vagrant/variables.yml"]
+    host = [f"--hosts=ssh://{up.name}", f"--ssh-config={config}", "--sudo", "--variables=vagrant/variables.yml"]
     # test_hygiene.py is about an image that nothing has run on.
     suite = ["tests/infra", "--ignore=tests/infra/test_hygiene.py", "-p", "no:cacheprovider"]
-    answer = run(sys.executable, "-m", "pytest", "-q", *suite, *host, seconds=1200)
+    # The machine has two processors, and only tests of one file get in each other's way.
+    parallel = ["-n", "2", "--dist", "loadfile"]
+    answer = run(sys.executable, "-m", "pytest", "-q", *suite, *parallel, *host, seconds=1200)
     assert answer.returncode == 0, answer.stdout[-6000:] + answer.stderr[-1000:]
 
 
