@@ -71,7 +71,7 @@ def consoles(state: StateFolder, report: dict[str, Any], lines: int = 8) -> str:
 
 
 def _still_up(state: StateFolder) -> list[str]:
-    machines = [entry for entry in Journal(state.journal).entries() if entry.kind not in ("region", "network")]
+    machines = [entry for entry in Journal(state.journal).entries() if entry.kind not in ("region", "network", "image")]
     return [
         f"{entry.kind} {entry.id} at {entry.address}: "
         + (f"goes on serving, process {entry.pid}" if entry.running else "has ended")

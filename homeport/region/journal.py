@@ -11,7 +11,7 @@ from homeport.errors import HomeportError
 from homeport.region import processes
 from homeport.region.state import StateFolder, write_atomically
 
-KINDS = ("region", "instance", "balancer", "network")
+KINDS = ("region", "instance", "balancer", "network", "image")
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

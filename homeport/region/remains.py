@@ -1,6 +1,7 @@
 """What regions of a state folder left in Docker and in the packet filter: found by label, and removed."""
 
 import contextlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +16,8 @@ from homeport.region.networks import REGION_LABEL, STATE_LABEL
 from homeport.region.state import StateFolder
 
 _KILLED = 137
+_IMAGE_SECONDS = 60.0
+"""How long Docker may take to finish an image that a region was making when it ended; it takes seconds."""
 
 
 def sweep(state: StateFolder, *, grace: float = 10.0) -> list[Swept]:
@@ -44,6 +47,10 @@ def _sweep(client: docker.APIClient, state: StateFolder, expected: list[Entry], 
     with engine.explained("list what the region left in Docker"):
         machines = client.containers(all=True, filters=label)
         bridges = client.networks(filters=label)
+    # Before the machines: one that is being made an image of is paused, and could not shut down.
+    for entry in expected:
+        if entry.kind == "image":
+            _await_image(client, entry.extra["tag"])
     regions = {one["Labels"][REGION_LABEL] for one in [*machines, *bridges]}
     regions |= {entry.id for entry in expected if entry.kind == "network"}
     with ThreadPoolExecutor(max_workers=16) as pool:
@@ -57,6 +64,14 @@ def _sweep(client: docker.APIClient, state: StateFolder, expected: list[Entry], 
         subnet = one["IPAM"]["Config"][0]["Subnet"]
         swept.append(Swept("network", one["Labels"][REGION_LABEL], address=subnet, holder=one["Name"]))
     return swept
+
+
+def _await_image(client: docker.APIClient, tag: str) -> None:
+    """Wait until Docker has made an image that nobody can call off; one that failed is waited for in vain."""
+    deadline = time.monotonic() + _IMAGE_SECONDS
+    with engine.explained(f"look for image {tag}"):
+        while not client.images(tag) and time.monotonic() < deadline:
+            time.sleep(0.2)
 
 
 def _remove_machine(client: docker.APIClient, state: StateFolder, one: dict[str, Any], grace: float) -> Swept:

@@ -134,16 +134,21 @@ class ContainerDriver:
 
     def create_image(self, instance_id: str, image_id: str) -> None:
         """Make an image of the machine's file system as it is at one moment; what runs is held for that long."""
-        repository = guest.image_repository(self._region_id)
-        with engine.explained(f"make image {image_id} of {instance_id}"):
-            self._client.commit(
-                guest.container_name(instance_id),
-                repository=repository,
-                tag=image_id,
-                changes=guest.image_changes(),
-                # Else the image would take the machine's: its name, its terminal.
-                conf={"StopSignal": guest.STOP_SIGNAL},
-            )
+        repository, name = guest.image_repository(self._region_id), guest.container_name(instance_id)
+        # First the intent: Docker ends what it began, whoever asked is gone by then, and a sweep must wait for it.
+        self._journal.record(Entry("image", image_id, extra={"container": name, "tag": self._image(image_id)}))
+        try:
+            with engine.explained(f"make image {image_id} of {instance_id}"):
+                self._client.commit(
+                    name,
+                    repository=repository,
+                    tag=image_id,
+                    changes=guest.image_changes(),
+                    # Else the image would take the machine's: its name, its terminal.
+                    conf={"StopSignal": guest.STOP_SIGNAL},
+                )
+        finally:
+            self._journal.forget("image", image_id)
 
     def import_image(self, location: str, image_id: str) -> None:
         """Let ``image_id`` name the local Docker image that ``location`` names, or what another image id names."""

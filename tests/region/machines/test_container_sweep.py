@@ -7,13 +7,16 @@ import signal
 import socket
 import subprocess
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from homeport.region import remains
 from homeport.region.instances.engine import SOCKET
-from homeport.region.journal import Journal
+from homeport.region.journal import Entry, Journal
+from homeport.region.state import StateFolder
 from tests.fleets import HOMEPORT, run
 from tests.polling import eventually
 from tests.region.machines.containers import BASE, container_region, docker, need_docker
@@ -159,3 +162,23 @@ def test_a_region_without_docker_is_refused_before_it_starts(engine: Engine, tmp
     assert refused.returncode == 1
     assert "the Docker engine does not answer" in refused.stderr
     assert not (tmp_path / "state").exists()
+
+
+def test_an_image_that_docker_finishes_after_its_region_s_end_goes_too(state: StateFolder) -> None:
+    need_docker()
+    region_id = uuid.uuid4().hex[:8]
+    tag = f"homeport/region-{region_id}:ami-0123456789abcdef0"
+    journal = Journal(state.journal)
+    journal.record(Entry("network", region_id))
+    journal.record(Entry("image", "ami-0123456789abcdef0", extra={"container": "homeport-i-0", "tag": tag}))
+    late = threading.Timer(1, docker, ["tag", BASE, tag])
+    late.start()
+    try:
+        swept = remains.sweep(state)
+        late.join()
+        assert [one.id for one in swept] == ["ami-0123456789abcdef0"]
+        assert docker("images", "-q", tag) == ""
+        assert journal.entries() == []
+    finally:
+        late.join()
+        docker("rmi", tag, check=False)
