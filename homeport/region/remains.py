@@ -43,14 +43,14 @@ def sweep(state: StateFolder, *, grace: float = 10.0) -> list[Swept]:
 
 
 def _sweep(client: docker.APIClient, state: StateFolder, expected: list[Entry], grace: float) -> list[Swept]:
-    label = {"label": f"{STATE_LABEL}={state.root.resolve()}"}
-    with engine.explained("list what the region left in Docker"):
-        machines = client.containers(all=True, filters=label)
-        bridges = client.networks(filters=label)
     # Before the machines: one that is being made an image of is paused, and could not shut down.
     for entry in expected:
         if entry.kind == "image":
             _await_image(client, entry.extra["tag"])
+    label = {"label": f"{STATE_LABEL}={state.root.resolve()}"}
+    with engine.explained("list what the region left in Docker"):
+        machines = client.containers(all=True, filters=label)
+        bridges = client.networks(filters=label)
     regions = {one["Labels"][REGION_LABEL] for one in [*machines, *bridges]}
     regions |= {entry.id for entry in expected if entry.kind == "network"}
     with ThreadPoolExecutor(max_workers=16) as pool:
