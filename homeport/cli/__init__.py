@@ -4,6 +4,7 @@ import signal
 import sys
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from homeport.cli import fleet, image, region
 from homeport.console import show_error
@@ -40,6 +41,9 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         show_error(HomeportError(f"{where}{error.strerror or error}", next_step="mend that, then run it again"))
+        sys.exit(1)
+    except (BotoCoreError, ClientError) as error:
+        show_error(HomeportError(f"the region answered: {error}", next_step="homeport status; homeport region logs"))
         sys.exit(1)
     except Interrupted as interrupted:
         show_error(HomeportError("interrupted", next_step="the same command again goes on; make down cleans up"))

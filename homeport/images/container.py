@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -22,6 +21,7 @@ import uv
 
 from homeport.errors import HomeportError
 from homeport.images.build import PACKAGE, revision_of
+from homeport.images.commands import run
 from homeport.region.state import remove_tree
 
 CURRENT = "localhost/homeport/app:current"
@@ -99,7 +99,7 @@ def _check(source: Path) -> None:
 
 def _architecture() -> str:
     """Return the engine's processor architecture as Docker names it; the engine may be another machine's."""
-    done = _run(
+    done = run(
         ["docker", "version", "--format", "{{.Server.Arch}}"], "the Docker engine does not answer", _START_ENGINE
     )
     architecture = done.stdout.strip()
@@ -155,7 +155,7 @@ def _base(source: Path, on_step: Callable[[str], None]) -> str:
     """Have the base image made or pulled where it is missing, and return what it is."""
     on_step("looking for the base image; app/base/build makes it when it is missing")
     command = source / "base" / "build"
-    done = _run([str(command)], "the base image cannot be made", f"mend that, or see more: {command} --update")
+    done = run([str(command)], "the base image cannot be made", f"mend that, or see more: {command} --update")
     for line in done.stderr.splitlines():
         if line.startswith("warning: "):
             on_step(line)
@@ -196,10 +196,10 @@ def _stage(source: Path, context: Path, architecture: str) -> None:
     failed = "the services' packages cannot be had"
     try:
         # What uv has in its cache needs no network, not even to ask for news.
-        _run([*install, "--offline"], failed, "")
+        run([*install, "--offline"], failed, "")
     except HomeportError:
         remove_tree(packages)
-        _run(install, failed, "check the network; uv keeps what it has once downloaded")
+        run(install, failed, "check the network; uv keeps what it has once downloaded")
     with _explained(context):
         # Command line tools, whose first line names this machine's Python, and uv's own mark.
         remove_tree(packages / "bin")
@@ -260,49 +260,4 @@ def _id(reference: str) -> str:
 
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return _run(["docker", *arguments], f"docker {arguments[0]} failed", "see the lines above; docker info tells more")
-
-
-def _run(command: list[str], failed: str, next_step: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; raise ``HomeportError`` with its last lines when it fails."""
-    unwanted = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"}
-    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
-    # A builder in a container of its own would not see the base image that lies in the engine.
-    environment |= {"UV_PYTHON_DOWNLOADS": "never", "BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
-    process = subprocess.Popen(
-        command,
-        cwd="/",
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        close_fds=False,  # passes on the lock, see _held; no other file of Python's is inheritable
-    )
-    try:
-        stdout, stderr = process.communicate()
-    except BaseException:
-        # With its children: mmdebstrap under app/base/build cleans up when it is told to end.
-        _end(process)
-        raise
-    if process.returncode != 0:
-        log = "\n".join((stdout + stderr).strip().splitlines()[-_LAST_LINES:])
-        if "no space left on device" in log.lower():
-            raise HomeportError(
-                f"{failed}: no space left on the disk",
-                next_step="free some space: df -h and docker system df show where it went",
-                log=log,
-            )
-        raise HomeportError(f"{failed} (exit code {process.returncode})", next_step=next_step, log=log)
-    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-            return
+    return run(["docker", *arguments], f"docker {arguments[0]} failed", "see the lines above; docker info tells more")

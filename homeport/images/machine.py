@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from botocore.exceptions import WaiterError
 
 from homeport.errors import HomeportError
 from homeport.images import packer, recipe
+from homeport.images.commands import run
 from homeport.images.container import build_container
 from homeport.images.register import point
 from homeport.region import access
@@ -77,7 +77,8 @@ def bake(
                 source=source,
                 on_step=on_step,
             )
-            _docker("tag", f"homeport/region-{region_id}:{image_id}", tag)
+        # Also when it was there: the bake that made it may have been killed before it came to this.
+        _docker("tag", f"homeport/region-{region_id}:{image_id}", tag)
     point(access.client("ssm", reach), environment, image_id)
     return image_id
 
@@ -94,7 +95,7 @@ def _bake(
     on_step: Say,
 ) -> str:
     collections = repository / "scripts" / "collections"
-    _run([str(collections)], "Ansible's collections cannot be had", f"mend what the lines above say: {collections}")
+    run([str(collections)], "Ansible's collections cannot be had", f"mend what the lines above say: {collections}")
     manifest = draft / "packer-manifest.json"
     variables = {
         "digest": digest,
@@ -144,7 +145,7 @@ def _base(repository: Path, on_step: Say) -> str:
     command = repository / "packer" / "debian" / "build"
     if not command.is_file():
         raise HomeportError(f"{command} is missing", next_step="run this in a complete clone of the repository")
-    _run([str(command)], f"{BASE} cannot be made", "mend what the lines above say, then run it again")
+    run([str(command)], f"{BASE} cannot be made", "mend what the lines above say, then run it again")
     found = _docker("image", "inspect", "--format", '{{ index .Config.Labels "homeport.recipe" }}', BASE)
     return found.strip()
 
@@ -213,12 +214,5 @@ def _exists(tag: str) -> bool:
 def _docker(*arguments: str) -> str:
     if shutil.which("docker") is None:
         raise HomeportError("docker is not installed", next_step="apt-get install docker.io")
-    return _run(["docker", *arguments], f"docker {arguments[0]} failed", "see the lines above; docker info tells more")
-
-
-def _run(command: list[str], failed: str, next_step: str) -> str:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        log = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
-        raise HomeportError(f"{failed} (exit code {done.returncode})", next_step=next_step, log=log)
-    return done.stdout
+    command = ["docker", *arguments]
+    return run(command, f"docker {arguments[0]} failed", "see the lines above; docker info tells more").stdout

@@ -153,11 +153,13 @@ class Machines:
                 logger.exception("%s: cannot be brought to %s, tried again", record.instance.id, wanted)
                 self._closing.wait(RETRY_SECONDS)
                 done = False
-        with self._guard:
-            record.busy = False
-            if not done or record.wanted != wanted or record.restart:
-                self._schedule(record)
-        self.on_change()
+        finally:
+            # Whatever went wrong: a record that stays busy could never be terminated.
+            with self._guard:
+                record.busy = False
+                if not done or record.wanted != wanted or record.restart:
+                    self._schedule(record)
+            self.on_change()
 
     def _bring(self, instance: Instance, wanted: str, *, restart: bool) -> None:
         if wanted != "running" or restart:

@@ -318,6 +318,11 @@ class ContainerDriver:
                 self._journal.record(replace_pid(entry, pid))
         with self._lock:
             known.machine = replace(known.machine, pid=pid)
+            unwanted = known.stopping
+        if unwanted:
+            # Somebody stopped it just then, and found it ended.
+            with engine.explained(f"stop {instance_id}"):
+                self._client.kill(name)
         return True
 
     def _ended(self, instance_id: str, reason: str) -> None:
