@@ -57,7 +57,7 @@ def measure(session: Session) -> list[Table]:
                 ("RunInstances to the first 200", *median_and_worst(single)),
                 ("six at once: to the first 200 of each", *median_and_worst(six)),
             ),
-            f"{session.runs} bakes, {BOOTS} boots one after the other. The goal for a boot is 8 s.",
+            f"Bakes: {session.runs}; boots, one after the other: {BOOTS}. The goal for a boot is 8 s.",
         ),
         Table("Lynis, hardening index", ("machine", "index"), tuple(indexes.items())),
     ]
