@@ -105,7 +105,8 @@ def test_what_outlives_a_killed_build_is_waited_for(
 ) -> None:
     cache, held, reached = (tmp_path / name for name in ("cache", "held", "reached"))
     held.touch()
-    script = f"touch {reached}; while [ -e {held} ]; do sleep 0.05; done; exit 1"
+    # Polls for a minute at most: nobody else ends it should the test be killed.
+    script = f"touch {reached}; n=0; while [ -e {held} ] && [ $n -lt 1200 ]; do sleep 0.05; n=$((n + 1)); done; exit 1"
     with monkeypatch.context() as patched:
         hide_docker(tmp_path, patched, "build", script)
         with subprocess.Popen([*BUILD, other_app, cache], cwd=ROOT, stdout=subprocess.DEVNULL) as building:

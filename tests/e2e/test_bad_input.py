@@ -38,7 +38,8 @@ def terraform(tmp_path, monkeypatch):
         'env >"$here/environment"\n'
         "trap 'touch \"$here/interrupted\"; exit 1' INT\n"
         'touch "$here/working"\n'
-        'until [ -e "$here/fail" ]; do sleep 0.02; done\n'
+        # Two minutes at most: nobody else ends it should the test be killed.
+        'n=0; until [ -e "$here/fail" ] || [ $n -ge 6000 ]; do sleep 0.02; n=$((n + 1)); done\n'
         'echo "Error: this one fails on purpose"\n'
         "exit 3\n"
     )
