@@ -185,13 +185,16 @@ def _tools() -> dict[str, str]:
     for name in ("ansible-playbook", "pytest"):
         if shutil.which(name, path=str(beside)) is None:
             raise HomeportError(f"{name} is not in {beside}", next_step="scripts/bootstrap image")
-    tools = {"PATH": os.pathsep.join([str(beside), os.environ.get("PATH", os.defpath)])}
+    return {"PATH": os.pathsep.join([str(beside), os.environ.get("PATH", os.defpath)])} | one_python()
+
+
+def one_python() -> dict[str, str]:
+    """Return the settings with which Ansible keeps one Python on a machine for all tasks; none without Mitogen."""
     mitogen = importlib.util.find_spec("ansible_mitogen")
-    if mitogen is not None and mitogen.origin is not None:
-        # One Python stays on the machine for all tasks, where Ansible itself starts one for each.
-        plugins = Path(mitogen.origin).parent / "plugins" / "strategy"
-        tools |= {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(plugins)}
-    return tools
+    if mitogen is None or mitogen.origin is None:
+        return {}
+    plugins = Path(mitogen.origin).parent / "plugins" / "strategy"
+    return {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(plugins)}
 
 
 if __name__ == "__main__":
