@@ -26,7 +26,7 @@ def run(command: list[str], failed: str, next_step: str) -> subprocess.Completed
         text=True,
         errors="replace",
         start_new_session=True,
-        close_fds=False,  # passes on the lock of images.container; no other file of Python's is inheritable
+        close_fds=False,  # passes on the lock of images.drafts; no other file of Python's is inheritable
     )
     try:
         stdout, stderr = process.communicate()

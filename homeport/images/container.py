@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -11,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ import uv
 from homeport.errors import HomeportError
 from homeport.images.build import PACKAGE, revision_of
 from homeport.images.commands import run
+from homeport.images.drafts import alone
 from homeport.region.state import remove_tree
 
 CURRENT = "localhost/homeport/app:current"
@@ -111,31 +110,14 @@ def _architecture() -> str:
     return architecture
 
 
-@contextlib.contextmanager
-def _held(cache: Path, on_step: Callable[[str], None]) -> Iterator[Path]:
-    """Keep other builds off the cache, and give a folder for what is half-made."""
-    with _explained(cache):
-        cache.mkdir(mode=0o755, parents=True, exist_ok=True)
-        handle = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        # What a build has started holds the lock as well: killed, it may leave a program that still writes.
-        os.set_inheritable(handle, True)  # noqa: FBT003 - its one argument
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_step(f"waiting for another build in {cache}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        with _explained(cache):
-            # Nobody else builds here now: these are what killed builds left.
-            for path in cache.glob(f"{_BUILDING}*"):
-                remove_tree(path)
-            draft = Path(tempfile.mkdtemp(dir=cache, prefix=_BUILDING))
-        try:
-            yield draft
-        finally:
-            remove_tree(draft)
-    finally:
-        os.close(handle)
+def _held(cache: Path, on_step: Callable[[str], None]) -> contextlib.AbstractContextManager[Path]:
+    return alone(
+        cache,
+        ".lock",
+        _BUILDING,
+        explained=_explained,
+        on_wait=lambda: on_step(f"waiting for another build in {cache}"),
+    )
 
 
 @contextlib.contextmanager

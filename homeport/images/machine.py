@@ -1,12 +1,9 @@
 """Bake the machine image: what instances of the ``container`` driver boot, and on AWS all of them."""
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,10 @@ from homeport.errors import HomeportError
 from homeport.images import packer, recipe
 from homeport.images.commands import run
 from homeport.images.container import build_container
+from homeport.images.drafts import alone
 from homeport.images.register import point
 from homeport.region import access
-from homeport.region.state import explained, remove_tree
+from homeport.region.state import explained
 
 REPOSITORY = "homeport/machine"
 """Docker's name for baked machines; a tag is the digest's first twelve digits. They outlive the region."""
@@ -115,28 +113,14 @@ def _bake(
     return packer.image_id(manifest)
 
 
-@contextlib.contextmanager
-def _alone(cache: Path, on_step: Say) -> Iterator[Path]:
-    """Keep other bakes on this machine away, and give a folder for what is half-made."""
-    with explained(cache):
-        cache.mkdir(mode=0o755, parents=True, exist_ok=True)
-        handle = os.open(cache / ".machine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_step("waiting for another bake on this machine")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        with explained(cache):
-            for path in cache.glob(f"{_DRAFT}*"):
-                remove_tree(path)
-            draft = Path(tempfile.mkdtemp(dir=cache, prefix=_DRAFT))
-        try:
-            yield draft
-        finally:
-            remove_tree(draft)
-    finally:
-        os.close(handle)
+def _alone(cache: Path, on_step: Say) -> contextlib.AbstractContextManager[Path]:
+    return alone(
+        cache,
+        ".machine.lock",
+        _DRAFT,
+        explained=explained,
+        on_wait=lambda: on_step("waiting for another bake on this machine"),
+    )
 
 
 def _base(repository: Path, on_step: Say) -> str:
