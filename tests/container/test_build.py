@@ -17,6 +17,7 @@ from homeport.images import container as build
 from homeport.images.container import Archive, build_container
 from tests.container.containers import APP, docker, inspect
 from tests.polling import eventually
+from tests.signals import interruptible
 
 ROOT = APP.parent
 
@@ -133,7 +134,7 @@ def test_an_interrupted_build_clears_up_itself(other_app: Path, tmp_path: Path, 
         "cli.main()"
     )
     command = [sys.executable, "-c", program, "image", "container", "--output", str(cache), str(other_app)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as building:
+    with subprocess.Popen([*interruptible(), *command], cwd=ROOT, stderr=subprocess.PIPE, text=True) as building:
         assert building.stderr
         next(line for line in building.stderr if line.strip().startswith("building"))
         building.send_signal(number)

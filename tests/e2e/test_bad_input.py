@@ -18,6 +18,7 @@ from homeport.region import access, daemon, processes
 from homeport.region.state import StateFolder
 from tests.fleets import HOMEPORT, ROOT, free_port, marked_processes, run, state_folder, wait
 from tests.hiding import alone_on_the_network, without
+from tests.signals import interruptible
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def terraform(tmp_path, monkeypatch):
 @contextlib.contextmanager
 def started(state, *arguments):
     """A command that runs beside the test, and never longer than it."""
-    command = [HOMEPORT, *arguments, "--state", state.root]
+    command = [*interruptible(), HOMEPORT, *arguments, "--state", state.root]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
