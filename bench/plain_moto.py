@@ -12,7 +12,7 @@ from bench.session import Session, free_port
 from homeport.images.register import pointer
 from homeport.local import rehearsal
 from homeport.region import access
-from homeport.terraform import Terraform, clean_environment, find_terraform
+from homeport.terraform import Terraform, find_terraform
 
 _START_SECONDS = 60.0
 
@@ -36,7 +36,6 @@ def server(session: Session) -> Iterator[Server]:
         "AWS_REGION": access.REGION_NAME,
         "AWS_DEFAULT_REGION": access.REGION_NAME,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "TF_VAR_vpc_cidr": "10.64.0.0/16",
     }
     began = time.monotonic()
     command = [str(BIN / "python"), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -62,15 +61,17 @@ def apply(session: Session, repository: Path) -> dict[str, float]:
             environment=rehearsal.ENVIRONMENT,
             data=session.folder("moto-terraform"),
             settings=reach,
+            variables={"vpc_cidr": "10.64.0.0/16"},
+            by_hand="python -m bench",
         )
-        environment = clean_environment() | reach | terraform.variables()
+        environment = terraform.environment_variables()
         backend = terraform.environments / f"{terraform.environment}.s3.tfbackend"
         bucket = re.findall(r'^bucket\s*=\s*"(.+)"', backend.read_text(), re.MULTILINE)[0]
         began = time.monotonic()
         access.client("s3", reach).create_bucket(
             Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": access.REGION_NAME}
         )
-        init = ["init", "-input=false", "-lockfile=readonly", f"-backend-config={backend}"]
+        init = ["init", "-input=false", "-lockfile=readonly"]
         run([find_terraform(), *init], folder=terraform.root, environment=environment)
         prepared = time.monotonic()
         image = access.client("ec2", reach).register_image(Name="plain", RootDeviceName="/dev/xvda")["ImageId"]

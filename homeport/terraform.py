@@ -7,13 +7,16 @@ import shutil
 import signal
 import subprocess
 import threading
+import zipfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
+from homeport import providers
 from homeport.errors import HomeportError
-from homeport.region.state import explained, write_atomically
+from homeport.region.state import explained
 
 NEEDED = "1.11"
 """As terraform/platform/versions.tf says; asked before anything is made."""
@@ -21,8 +24,18 @@ INSTALL = "https://developer.hashicorp.com/terraform/install"
 WORTH_SHOWING = re.compile(r"(: (Modifying|Destroying|Still|Creation|Modifications|Destruction)\b|^Apply|^Destroy)")
 END_SECONDS = 60.0
 """How long an interrupted Terraform may take."""
-MIRROR_PLACES = ("/opt", "/usr/local", "/usr/local/share", "/usr/local/lib", "/usr/share", "/var/lib", "/srv", "~")
-"""Where a provider mirror is looked for, at most two folders deep; Terraform itself knows fewer places."""
+_REFUSED = {
+    "-chdir": (
+        "homeport terraform works on the platform's root alone",
+        'for a root of your own: eval "$(homeport region env)", then terraform',
+    ),
+    # Terraform would ignore it, and mean the default fleet.
+    "-state": (
+        "the platform's state is in a bucket of the region",
+        "to name the region's state folder: homeport terraform --state FOLDER",
+    ),
+}
+"""Options of Terraform that would lead away from the platform, why they cannot be given, and what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -36,54 +49,38 @@ class Terraform:
     """What Terraform and this class write: its data directory, its logs, its configuration."""
     settings: Mapping[str, str]
     """Environment variables that reach the region or an account."""
+    variables: Mapping[str, str]
+    """Variables of the root that the environment's file leaves open, and their values."""
+    by_hand: str
+    """The command that runs Terraform in the same way for a person."""
 
-    def variables(self) -> dict[str, str]:
-        """Return the environment that makes a bare ``terraform plan`` or ``apply`` in the root do the same.
+    def environment_variables(self) -> dict[str, str]:
+        """Return the whole environment in which a bare ``terraform plan`` or ``apply`` means this root and environment.
 
-        A variables file on a command line comes after those named here and wins.
+        It is for that process alone: in a shell it would act on every other root too. What stands on the command line
+        comes after what is given here and wins.
         """
-        # Terraform splits these as a shell would.
-        file = shlex.quote(f"-var-file={self.environments / self.environment}.tfvars")
-        commands = ("plan", "apply", "destroy", "refresh", "import", "console")
+        # Not as TF_VAR_: a terraform.tfvars that somebody keeps in the root for an account would win over those.
+        given = [
+            f"-var-file={self._file('tfvars')}",
+            *(f"-var={name}={value}" for name, value in self.variables.items()),
+        ]
+        commands = dict.fromkeys(("plan", "apply", "destroy", "refresh", "import", "console"), given)
+        commands["init"] = [f"-backend-config={self._file('s3.tfbackend')}"]
         return (
-            {f"TF_CLI_ARGS_{command}": file for command in commands}
+            clean_environment()
+            | dict(self.settings)
+            | {f"TF_CLI_ARGS_{command}": shlex.join(words) for command, words in commands.items()}
             | {"TF_DATA_DIR": str(self.data / "data")}
-            | self.installation()
+            | providers.for_the_platform(self.data)
         )
 
-    def installation(self) -> dict[str, str]:
-        """Return where providers come from: the user's own configuration, a mirror on this disk, or the registry."""
-        given = os.environ.get("TF_CLI_CONFIG_FILE")
-        # Not pathlib's: it raises for a file in a folder that is closed to this user.
-        if given and os.path.isfile(given):  # noqa: PTH113
-            return {"TF_CLI_CONFIG_FILE": given}
-        if os.path.isfile(os.path.expanduser("~/.terraformrc")):  # noqa: PTH111, PTH113
-            return {}
-        configuration = self.data / "terraform.rc"
-        mirror = find_mirror()
-        if mirror is None:
-            # os.path's expanduser leaves a user without a home as it is; pathlib's raises.
-            base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-            cache = (Path(base) if Path(base).is_absolute() else self.data) / "homeport" / "providers"
-            with explained(cache):
-                cache.mkdir(parents=True, exist_ok=True)
-            text = f'plugin_cache_dir = "{cache}"\n'
-        else:
-            text = (
-                "provider_installation {\n"
-                f'  filesystem_mirror {{\n    path    = "{mirror}"\n    include = ["hashicorp/aws"]\n  }}\n'
-                '  direct {\n    exclude = ["hashicorp/aws"]\n  }\n}\n'
-            )
-        with explained(configuration):
-            self.data.mkdir(parents=True, exist_ok=True)
-        if not configuration.is_file() or configuration.read_text() != text:
-            write_atomically(configuration, text)
-        return {"TF_CLI_CONFIG_FILE": str(configuration)}
+    def _file(self, suffix: str) -> Path:
+        return self.environments / f"{self.environment}.{suffix}"
 
     def init(self, show: Callable[[str], None]) -> None:
         """Initialize the root with the environment's backend; nothing is changed when it was already."""
-        backend = f"-backend-config={self.environments / self.environment}.s3.tfbackend"
-        self.run(["init", "-input=false", "-lockfile=readonly", "-reconfigure", backend], show)
+        self.run(["init", "-input=false", "-lockfile=readonly", "-reconfigure"], show)
 
     def apply(self, show: Callable[[str], None], extra: Sequence[str] = ()) -> None:
         """Apply without asking."""
@@ -117,16 +114,37 @@ class Terraform:
             raise HomeportError(
                 f"terraform {arguments[0]} failed in {self.root} (whole output: {log})",
                 log="\n".join(line for line in last if line.strip(" ╷│╵")),
-                next_step=f'eval "$(homeport region env)", then terraform -chdir={self.root} {arguments[0]}',
+                next_step=f"{self.by_hand} {arguments[0]}",
             )
 
+    def become(self, arguments: Sequence[str]) -> NoReturn:
+        """Go on as Terraform with these arguments, in this process: its terminal, its signals, its exit code.
+
+        Raises:
+            HomeportError: when the arguments name another root or state, or Terraform cannot be run.
+        """
+        _check_arguments(arguments)
+        program = find_terraform()
+        environment = self.environment_variables() | {
+            name: value for name, value in os.environ.items() if name.startswith("TF_LOG")
+        }
+        if arguments[:1] == ["apply"] and zipfile.is_zipfile(self.root / arguments[-1]):
+            # A saved plan holds its variables; Terraform refuses others beside it.
+            del environment["TF_CLI_ARGS_apply"]
+        # Python ignores both, and what it ignores would stay ignored.
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        try:
+            os.execve(program, [program, f"-chdir={self.root}", *arguments], environment)  # noqa: S606  a list, no shell
+        except OSError as error:
+            raise _not_run(program, self.root, error) from error
+
     def _started(self, command: Sequence[str]) -> subprocess.Popen[str]:
-        environment = clean_environment() | dict(self.settings) | self.variables()
         try:
             return subprocess.Popen(
                 command,
                 cwd=self.root,
-                env=environment,
+                env=self.environment_variables(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -137,10 +155,21 @@ class Terraform:
                 process_group=0,
             )
         except OSError as error:
-            raise HomeportError(
-                f"cannot run {command[0]} in {self.root}: {error.strerror}",
-                next_step=f"look at both, or install Terraform again: {INSTALL}",
-            ) from error
+            raise _not_run(command[0], self.root, error) from error
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    for word in arguments:
+        if refused := _REFUSED.get(word.partition("=")[0]):
+            message, next_step = refused
+            raise HomeportError(f"{word}: {message}", next_step=next_step)
+
+
+def _not_run(program: str, root: Path, error: OSError) -> HomeportError:
+    return HomeportError(
+        f"cannot run {program} in {root}: {error.strerror}",
+        next_step=f"look at both, or install Terraform again: {INSTALL}",
+    )
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -205,13 +234,3 @@ def check_version(program: str) -> None:
         raise HomeportError(f"{program} version does not name a version", log=said[:2000], next_step=upgrade)
     if (int(version[1]), int(version[2])) < tuple(int(part) for part in NEEDED.split(".")):
         raise HomeportError(f"{program} is {version[0]}, too old for the platform", next_step=upgrade)
-
-
-def find_mirror() -> Path | None:
-    """Return the folder of a provider mirror on this machine's disk, or None."""
-    for place in MIRROR_PLACES:
-        for pattern in ("registry.terraform.io", "*/registry.terraform.io"):
-            for found in sorted(Path(os.path.expanduser(place)).glob(pattern)):  # noqa: PTH111  as above
-                if os.path.isdir(found / "hashicorp" / "aws"):  # noqa: PTH112  as above
-                    return found.parent
-    return None

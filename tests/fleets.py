@@ -79,7 +79,7 @@ class Fleet:
         return run("bash", "-c", prefix + script, **options)
 
     def terraform(self, *arguments: str, **options: Any) -> Any:
-        return self.shell(f"terraform -chdir={ROOT}/terraform/platform {' '.join(arguments)}", **options)
+        return self.homeport("terraform", *arguments, **options)
 
     def client(self, service: str) -> Any:
         return access.client(service, access.settings(access.running(self.state), access.read_keys(self.state)))

@@ -7,6 +7,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from homeport.cli import fleet, image, region
+from homeport.cli.terraform import terraform
 from homeport.console import show_error
 from homeport.errors import HomeportError
 
@@ -21,6 +22,13 @@ app.add_typer(image.app, name="image", help="Images that instances start from.")
 app.command("up")(fleet.up)
 app.command("down")(fleet.down)
 app.command("status")(fleet.status)
+app.command(
+    "terraform",
+    # Its options are Terraform's, --help behind a command too.
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    options_metavar="[--state FOLDER] COMMAND ...",
+)(terraform)
 
 
 class Interrupted(BaseException):

@@ -34,7 +34,7 @@ def up(  # noqa: PLR0917 - Typer's options are given by name
         if service["url"]:
             out.print(f"{name}: {service['url']}", markup=False, style="bold")
     say("try next:")
-    for line in rehearsal.next_commands(report):
+    for line in rehearsal.next_commands(folder, report):
         say(f"  {line}")
     if timings:
         out.print_json(data=seconds)

@@ -38,6 +38,9 @@ def platform(state: StateFolder, run: Run, keys: Keys) -> Terraform:
         data=state.terraform,
         # The mark: should this command be killed, homeport down still finds its Terraform.
         settings=access.settings(run, keys) | {processes.STATE_MARK: str(state.root.resolve())},
+        # Processes let nobody in.
+        variables={"vpc_cidr": run.network} | ({"key_name": access.KEY_NAME} if run.driver == "container" else {}),
+        by_hand=f"homeport terraform{state.option}",
     )
 
 
@@ -144,7 +147,7 @@ def wait_until_healthy(state: StateFolder) -> None:
         time.sleep(0.3)
 
 
-def next_commands(report: dict[str, Any]) -> list[str]:
+def next_commands(state: StateFolder, report: dict[str, Any]) -> list[str]:
     """Return commands worth typing after ``up``."""
     homeport = "homeport" if shutil.which("homeport") else sys.argv[0]
     balance = report["services"].get("balance")
@@ -152,11 +155,11 @@ def next_commands(report: dict[str, Any]) -> list[str]:
     instance = next((i for s in report["services"].values() for i in s["instances"]), None)
     return [
         *first,
-        f"{homeport} status",
+        f"{homeport} status{state.option}",
         *(_commands_for(instance, report) if instance else []),
-        f'eval "$({homeport} region env)" && terraform -chdir=terraform/platform plan',
-        "aws autoscaling describe-scaling-activities --max-items 5",
-        "make down",
+        f"{homeport} terraform{state.option} plan",
+        f'eval "$({homeport} region env{state.option})" && aws autoscaling describe-scaling-activities --max-items 5',
+        f"{homeport} down{state.option}" if state.option else "make down",
     ]
 
 

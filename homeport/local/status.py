@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from homeport.errors import HomeportError
 from homeport.region import access, daemon
 from homeport.region.journal import Journal
-from homeport.region.state import StateFolder
+from homeport.region.state import Run, StateFolder
 
 SERVICE_TAG = "Service"
 """The tag by which Terraform's service module names a group's service."""
@@ -19,14 +19,8 @@ def read(state: StateFolder) -> dict[str, Any]:
     Raises:
         HomeportError: when no region runs, or it does not answer.
     """
-    run, keys = access.running(state), access.read_keys(state)
-    if daemon.alive(state) is None:
-        raise HomeportError(
-            f"the region's process {run.pid} has ended, and nobody replaces or scales its machines any more",
-            log="\n".join(_still_up(state)),
-            next_step="make up (starts fresh), make down (removes everything), homeport region logs (why)",
-        )
-    reach = access.settings(run, keys)
+    run = living(state)
+    reach = access.settings(run, access.read_keys(state))
     autoscaling, elbv2 = access.client("autoscaling", reach), access.client("elbv2", reach)
     try:
         groups = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
@@ -38,6 +32,22 @@ def read(state: StateFolder) -> dict[str, Any]:
             next_step="homeport region logs",
         ) from error
     return {"services": services, "driver": run.driver, "private_key": str(state.private_key)}
+
+
+def living(state: StateFolder) -> Run:
+    """Return the running region's facts.
+
+    Raises:
+        HomeportError: when no region runs, or its process has ended; then with what it left behind.
+    """
+    run = access.running(state)
+    if daemon.alive(state) is None:
+        raise HomeportError(
+            f"the region's process {run.pid} has ended, and nobody replaces or scales its machines any more",
+            log="\n".join(_still_up(state)),
+            next_step="make up (starts fresh), make down (removes everything), homeport region logs (why)",
+        )
+    return run
 
 
 def render(report: dict[str, Any]) -> str:

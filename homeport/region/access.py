@@ -76,9 +76,6 @@ def settings(run: Run, keys: Keys) -> dict[str, str]:
         "AWS_REGION": REGION_NAME,
         "AWS_DEFAULT_REGION": REGION_NAME,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "TF_VAR_vpc_cidr": run.network,
-        # Processes let nobody in.
-        **({"TF_VAR_key_name": KEY_NAME} if run.driver == "container" else {}),
     }
 
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -57,6 +58,14 @@ class StateFolder:
             return cls(Path("/var/lib/homeport"))
         base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
         return cls(Path(base).expanduser() / "homeport")
+
+    @property
+    def option(self) -> str:
+        """What a command needs beside its name to mean this folder: nothing for the default one."""
+        with contextlib.suppress(RuntimeError):
+            if self == StateFolder.default():
+                return ""
+        return f" --state {shlex.quote(str(self.root))}"
 
     @property
     def region_log(self) -> Path:

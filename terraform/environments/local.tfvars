@@ -1,4 +1,4 @@
-# One machine. The range arrives as TF_VAR_vpc_cidr, so that several may run side by side.
+# One machine. The range (vpc_cidr) is given on the command line, so that several may run side by side.
 environment   = "local"
 nat           = "none"
 listener_port = 8080

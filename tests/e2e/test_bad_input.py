@@ -238,9 +238,12 @@ def test_terraform_fails_with_its_last_lines_and_without_the_user_s_accounts(sta
     assert given["AWS_ACCESS_KEY_ID"] == access.read_keys(state).access_key_id
     assert given["AWS_REGION"] == access.REGION_NAME
     assert given["AWS_CONFIG_FILE"] == os.devnull
-    assert given["TF_VAR_vpc_cidr"] == access.running(state).network
+    assert f"-var=vpc_cidr={access.running(state).network}" in given["TF_CLI_ARGS_plan"]
     assert Path(given["TF_CLI_CONFIG_FILE"]).is_file()
-    assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "TF_WORKSPACE"} & set(given)
+    assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "TF_WORKSPACE", "TF_VAR_vpc_cidr"} & set(
+        given
+    )
+    assert f"\nnext: homeport terraform --state {state.root} init\n" in done.stderr
     # The region stays: the same command goes on from there.
     assert daemon.alive(state)
     run(HOMEPORT, "down", "--state", state.root)
@@ -445,7 +448,8 @@ def test_a_relative_state_folder_in_a_folder_that_is_gone(tmp_path):
 
 
 def test_commands_without_a_region_say_so(state):
-    for command in (["status"], ["status", "--json"], ["region", "env"], ["image", "build"], ["image", "list"]):
+    looks = ("status", "status --json", "region env", "terraform plan", "image build", "image list")
+    for command in [words.split() for words in looks]:
         refused(state, *command, message=f"no region runs on the state folder {state.root}")
 
 

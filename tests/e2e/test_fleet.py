@@ -148,10 +148,10 @@ def test_a_killed_haproxy_is_back_at_once(whole_fleet):
 def test_terraform_scales_out_and_in_without_a_failed_request(whole_fleet):
     with Load(whole_fleet.url, rate=200) as load:
         load.wait_for(100)
-        whole_fleet.terraform("apply", "-auto-approve", "-input=false", "-var 'capacity={balance={min=5,max=6}}'")
+        whole_fleet.terraform("apply", "-auto-approve", "-input=false", "-var=capacity={balance={min=5,max=6}}")
         whole_fleet.wait_healthy(5, 120)
         load.wait_for(200)
-        whole_fleet.terraform("apply", "-auto-approve", "-input=false", "-var 'capacity={balance={min=2,max=2}}'")
+        whole_fleet.terraform("apply", "-auto-approve", "-input=false", "-var=capacity={balance={min=2,max=2}}")
         whole_fleet.wait_healthy(2, 120)
         load.wait_for(200)
         whole_fleet.terraform("apply", "-auto-approve", "-input=false")
@@ -161,6 +161,16 @@ def test_terraform_scales_out_and_in_without_a_failed_request(whole_fleet):
     assert load.total > 1000
     zones = [i["zone"] for i in whole_fleet.status()["instances"]]
     assert len(set(zones)) == 3
+
+
+def test_a_saved_plan_is_applied_as_it_was_made(whole_fleet, tmp_path):
+    # A value that the environment's file gives differently.
+    whole_fleet.terraform("plan", "-var=instance_warmup=11", f"-out={tmp_path}/saved")
+    applied = whole_fleet.terraform("apply", "-no-color", f"{tmp_path}/saved")
+    assert "0 added, 1 changed, 0 destroyed" in applied.stdout
+    groups = whole_fleet.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert [group["DefaultInstanceWarmup"] for group in groups] == [11]
+    whole_fleet.terraform("apply", "-auto-approve", "-input=false")
 
 
 def test_region_logs_hold_no_traceback_and_no_secret(whole_fleet):
