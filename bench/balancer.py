@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from bench.commands import CommandError
 from bench.session import Session, free_port
-from homeport.region import processes
-from homeport.region.balancer.balancer import Balancer
-from homeport.region.balancer.model import Forward, HealthCheck, Listener, LoadBalancer, Rule, Target, TargetGroup
 from homeport.region.clock import Clock
+from homeport.region.haproxy.balancer import Balancer
+from homeport.region.haproxy.model import Forward, HealthCheck, Listener, LoadBalancer, Rule, Target, TargetGroup
+from homeport.system import processes
 
 _ADDRESS = "127.0.0.1"
 _HEALTHY_SECONDS = 30.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.commands import CommandError
 from bench.report import Table
 from bench.session import Session
-from homeport.region import processes
+from homeport.system import processes
 from tests.e2e.load import Load
 
 _REQUESTS = 400

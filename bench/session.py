@@ -10,7 +10,8 @@ from typing import Self
 
 from bench.commands import HOMEPORT, run, say
 from bench.fleet import Fleet
-from homeport.region.state import StateFolder, remove_tree
+from homeport.region.state import StateFolder
+from homeport.system.files import remove_tree
 
 
 class Session:

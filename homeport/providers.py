@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from homeport.region.state import explained, write_atomically
+from homeport.system.files import explained, write_atomically
 
 MIRROR_PLACES = ("/opt", "/usr/local", "/usr/local/share", "/usr/local/lib", "/usr/share", "/var/lib", "/srv", "~")
 """Where a provider mirror is looked for, at most two folders deep; Terraform itself knows fewer places."""

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from homeport import providers
 from homeport.errors import HomeportError
-from homeport.region.state import explained
+from homeport.system.files import explained
 
 NEEDED = "1.11"
 """As terraform/platform/versions.tf says; asked before anything is made."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from homeport.region import access, processes
+from homeport.region import access
 from homeport.region.state import StateFolder
+from homeport.system import processes
 from tests.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[1]

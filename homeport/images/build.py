@@ -16,8 +16,9 @@ import uv
 
 from homeport.errors import HomeportError
 from homeport.images import interpreter, store
-from homeport.region import processes
-from homeport.region.state import StateFolder, explained, remove_tree
+from homeport.region.state import StateFolder
+from homeport.system import processes
+from homeport.system.files import explained, remove_tree
 
 PACKAGE = "homeport_app"
 COMMAND = ("venv/bin/python", "-sP", "-m", PACKAGE)

@@ -21,7 +21,7 @@ from homeport.errors import HomeportError
 from homeport.images.build import PACKAGE, revision_of
 from homeport.images.commands import run
 from homeport.images.drafts import alone
-from homeport.region.state import remove_tree
+from homeport.system.files import remove_tree
 
 CURRENT = "localhost/homeport/app:current"
 """What the archive's image is called on a machine."""

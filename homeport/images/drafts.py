@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from homeport.region.state import remove_tree
+from homeport.system.files import remove_tree
 
 Explained = Callable[[Path], contextlib.AbstractContextManager[None]]
 

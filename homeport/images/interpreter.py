@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homeport.errors import HomeportError
-from homeport.region.processes import unprivileged_account
+from homeport.system.processes import unprivileged_account
 
 OLDEST = (3, 11)
 _PROBE = "import platform, ssl, zlib; print(platform.python_version())"

@@ -16,7 +16,7 @@ from homeport.images.container import build_container
 from homeport.images.drafts import alone
 from homeport.images.register import point
 from homeport.region import access
-from homeport.region.state import explained
+from homeport.system.files import explained
 
 REPOSITORY = "homeport/machine"
 """Docker's name for baked machines; a tag is the digest's first twelve digits. They outlive the region."""

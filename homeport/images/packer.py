@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from homeport.errors import HomeportError
-from homeport.region.state import explained
+from homeport.system.files import explained
 from homeport.terraform import clean_environment
 
 INSTALL = "apt-get install packer, or https://developer.hashicorp.com/packer/install"

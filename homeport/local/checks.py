@@ -9,7 +9,7 @@ from pathlib import Path
 
 from homeport.catalogue import load_catalogue
 from homeport.errors import HomeportError
-from homeport.region.addresses import ensure_free
+from homeport.system.addresses import ensure_free
 from homeport.terraform import check_version, find_terraform
 
 ANY_LOOPBACK = f"127.255.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
@@ -27,7 +27,7 @@ def check_programs(driver: str) -> None:
         raise HomeportError("haproxy is not installed", next_step="apt-get install haproxy (2.6 or newer)")
     if driver == "container":
         # Imported late: the other driver does without Docker's client.
-        from homeport.region.instances.engine import check_host  # noqa: PLC0415
+        from homeport.region.machines.container.engine import check_host  # noqa: PLC0415
 
         check_host()
         missing = [program for program in ("packer", "mmdebstrap") if shutil.which(program) is None]

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from homeport.region.access import KEY_NAME
-from homeport.region.state import StateFolder, explained, write_atomically
+from homeport.region.state import StateFolder
+from homeport.system.files import explained, write_atomically
 
 
 def make_key_pair(ec2: Any, state: StateFolder) -> Path:

@@ -17,10 +17,11 @@ from homeport.local import baking, checks, status
 from homeport.local.logins import make_key_pair
 from homeport.local.versions import launch_from_newest
 from homeport.local.work import at_the_end, at_work
-from homeport.region import access, addresses, daemon, processes
+from homeport.region import access, daemon
 from homeport.region.access import Keys
 from homeport.region.journal import Sweep
 from homeport.region.state import Run, StateFolder
+from homeport.system import addresses, processes
 from homeport.terraform import Terraform
 
 ENVIRONMENT = "local"

@@ -12,7 +12,8 @@ from boto3.session import Session
 from botocore.config import Config
 
 from homeport.errors import HomeportError
-from homeport.region.state import Run, StateFolder, write_atomically
+from homeport.region.state import Run, StateFolder
+from homeport.system.files import write_atomically
 
 API_PORT = 4566
 """The port that tools for local AWS stand-ins (awslocal, tflocal) ask by default."""

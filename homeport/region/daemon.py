@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homeport.errors import HomeportError
-from homeport.region import hosts, processes
 from homeport.region.journal import Sweep, sweep
 from homeport.region.state import Run, StateFolder
+from homeport.system import hosts, processes
 
 START_SECONDS = 60.0
 """How long a region may take to answer; it takes two or three."""
@@ -42,7 +42,7 @@ def start(state: StateFolder, options: Options) -> Run:
     """
     if options.driver == "container":
         # Imported late: the other driver does without Docker's client.
-        from homeport.region.instances import engine  # noqa: PLC0415
+        from homeport.region.machines.container import engine  # noqa: PLC0415
 
         engine.check_host()
     state.create()
@@ -99,7 +99,7 @@ def stop(state: StateFolder) -> Sweep:
     Raises ``HomeportError`` when something of it cannot be reached now; what can be is gone then.
     """
     # Imported late: most commands need no client of Docker's.
-    from homeport.region import remains  # noqa: PLC0415
+    from homeport.region.machines.container import sweep as remains  # noqa: PLC0415
 
     run = state.read_run()
     swept = sweep(state)

@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from homeport.errors import HomeportError
-from homeport.region import processes
-from homeport.region.state import StateFolder, write_atomically
+from homeport.region.state import StateFolder
+from homeport.system import processes
+from homeport.system.files import write_atomically
 
 KINDS = ("region", "instance", "balancer", "network", "image")
 
@@ -113,7 +114,7 @@ def sweep(state: StateFolder, *, grace: float = 10.0) -> Sweep:
     The region goes first, else it would replace what is stopped; its machines then end side by side,
     each with ``grace`` seconds to drain. Broken entries are reported and removed: their processes
     carry the marks. The calling process is left alone, as are its ancestors. What is Docker's is left to
-    :mod:`homeport.region.remains`. Raises ``HomeportError`` for a process of another user, with the
+    :mod:`homeport.region.machines.container.sweep`. Raises ``HomeportError`` for a process of another user, with the
     journal as it was.
     """
     journal = Journal(state.journal)

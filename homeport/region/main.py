@@ -9,28 +9,31 @@ from moto.ec2.models.instances import Instance
 
 from homeport import __version__
 from homeport.errors import HomeportError
-from homeport.region import access, default_vpc, ground, hosts, processes
-from homeport.region.addresses import ensure_free
-from homeport.region.api.autoscaling import autoscaling_response
+from homeport.region import access
 from homeport.region.api.calls import Call
-from homeport.region.api.cloudwatch import HomeportCloudWatchResponse
-from homeport.region.api.ec2 import ec2_response
-from homeport.region.api.elbv2 import LoadBalancing, install
 from homeport.region.api.server import ApiServer, replace_responses
+from homeport.region.autoscaling.api import autoscaling_response
 from homeport.region.autoscaling.controller import Controller
 from homeport.region.autoscaling.model import TERMINATING
 from homeport.region.autoscaling.service import Service
 from homeport.region.autoscaling.steps import Steps
-from homeport.region.balancer.registry import Registry
-from homeport.region.balancer.supervisor import Balancers
-from homeport.region.balancing import BalancerRecords, Balancing, Targets
 from homeport.region.clock import Clock
+from homeport.region.cloudwatch.api import HomeportCloudWatchResponse
 from homeport.region.daemon import Options
+from homeport.region.ec2 import default_vpc
+from homeport.region.ec2.api import ec2_response
+from homeport.region.ec2.machines import Machines
+from homeport.region.elbv2.api import LoadBalancing, install
+from homeport.region.elbv2.loop import BalancerRecords, Balancing, Targets
+from homeport.region.elbv2.registry import Registry
+from homeport.region.haproxy.balancers import Balancers
 from homeport.region.journal import Entry, Journal
-from homeport.region.machines import Machines
+from homeport.region.machines import ground
 from homeport.region.metadata.server import MetadataService
 from homeport.region.metadata.source import source
 from homeport.region.state import Run, StateFolder
+from homeport.system import hosts, processes
+from homeport.system.addresses import ensure_free
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from homeport.images import interpreter
-from homeport.region import access, daemon, processes
+from homeport.region import access, daemon
 from homeport.region.state import StateFolder
+from homeport.system import processes
 from tests.fleets import HOMEPORT, ROOT, free_port, marked_processes, run, state_folder, wait
 from tests.hiding import alone_on_the_network, without
 from tests.signals import interruptible

@@ -8,8 +8,9 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-from homeport.region import access, processes
+from homeport.region import access
 from homeport.region.journal import Journal
+from homeport.system import processes
 from tests.fleets import HOMEPORT, ROOT, run, wait
 
 from .load import Load

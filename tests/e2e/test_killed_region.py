@@ -7,9 +7,10 @@ import urllib.request
 
 import pytest
 
-from homeport.region import access, daemon, hosts, processes
-from homeport.region.addresses import ensure_free
+from homeport.region import access, daemon
 from homeport.region.journal import Journal
+from homeport.system import hosts, processes
+from homeport.system.addresses import ensure_free
 from tests.fleets import HOMEPORT, free_port, marked_processes, run, state_folder, wait
 from tests.region.autoscaling.conftest import USER_DATA, Account
 

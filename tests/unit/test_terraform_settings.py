@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from homeport.region import access, processes
+from homeport.region import access
 from homeport.region.state import Run, StateFolder
+from homeport.system import processes
 from tests.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]

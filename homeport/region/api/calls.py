@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from homeport.region.api.refusals import Refusal
+from homeport.region.api.errors import Refusal
 
 _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request(?:,|$)")
 _FORM = "application/x-www-form-urlencoded"

@@ -12,7 +12,7 @@ from typing import Any
 from botocore.model import OperationNotFoundError
 
 from homeport.region.api.calls import Call, identify
-from homeport.region.api.refusals import Refusal, render
+from homeport.region.api.errors import Refusal, render
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from homeport.region.addresses import ensure_free
 from homeport.region.api.gate import After, Before, Gate
+from homeport.system.addresses import ensure_free
 
 _POLL_SECONDS = 0.1
 """How soon a server sees that it shall end."""

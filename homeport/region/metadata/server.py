@@ -23,10 +23,10 @@ from waitress.server import create_server
 from waitress.task import WSGITask
 
 from homeport.errors import HomeportError
-from homeport.region.addresses import ensure_free
 from homeport.region.metadata.model import InstanceMetadata, Issued, Source
 from homeport.region.metadata.tokens import Tokens
 from homeport.region.metadata.tree import VERSIONS, find, tree
+from homeport.system.addresses import ensure_free
 
 bottle: Any = _bottle
 """It is published without type information."""

@@ -9,10 +9,10 @@ from moto.backends import get_backend
 
 from homeport.errors import HomeportError
 from homeport.region import access
-from homeport.region.api.ec2 import ec2_response
 from homeport.region.api.server import ApiServer, replace_responses
-from homeport.region.instances.driver import Machine
-from homeport.region.machines import Machines
+from homeport.region.ec2.api import ec2_response
+from homeport.region.ec2.machines import Machines
+from homeport.region.machines.driver import Machine
 from homeport.region.metadata.source import source
 
 

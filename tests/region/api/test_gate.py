@@ -12,10 +12,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from homeport.errors import HomeportError
-from homeport.region.addresses import ensure_free
+from homeport.region.api.errors import Refusal
 from homeport.region.api.gate import MAX_BODY_BYTES, Gate
-from homeport.region.api.refusals import Refusal
 from homeport.region.api.server import ApiServer
+from homeport.system.addresses import ensure_free
 
 
 class Seen:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from homeport.region import processes
-from homeport.region.state import StateFolder, remove_tree
+from homeport.region.state import StateFolder
+from homeport.system import processes
+from homeport.system.files import remove_tree
 
 
 @pytest.fixture

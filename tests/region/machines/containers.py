@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from homeport.region import access
-from homeport.region.instances import engine
+from homeport.region.machines.container import engine
 from homeport.region.state import Run, StateFolder
 from tests.fleets import HOMEPORT, free_port
 from tests.polling import eventually

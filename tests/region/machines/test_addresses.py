@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport.errors import HomeportError
-from homeport.region import addresses
+from homeport.system import addresses
 
 # Far from where regions begin, so that a live one beside the tests is never met.
 FIRST, LAST = 210, 240
@@ -60,7 +60,7 @@ def test_a_range_in_which_anything_lives_is_passed_over(claim):
 
 def test_many_that_start_at_once_all_get_their_own():
     code = (
-        "import sys; from homeport.region.addresses import claim_network; "
+        "import sys; from homeport.system.addresses import claim_network; "
         f"c = claim_network({FIRST}, {LAST}); print(c.network, flush=True); sys.stdin.read()"
     )
     running = [

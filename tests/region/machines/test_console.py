@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeport.region.instances import console
+from homeport.region.machines import console
 
 
 def test_an_absent_console_has_no_lines(tmp_path):

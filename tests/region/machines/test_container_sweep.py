@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from homeport.region import remains
-from homeport.region.instances.engine import SOCKET
 from homeport.region.journal import Entry, Journal
+from homeport.region.machines.container import sweep as remains
+from homeport.region.machines.container.engine import SOCKET
 from homeport.region.state import StateFolder
 from tests.fleets import HOMEPORT, run
 from tests.polling import eventually

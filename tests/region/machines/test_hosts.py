@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport.errors import HomeportError
-from homeport.region import hosts
+from homeport.system import hosts
 
 FOREIGN = b"127.0.0.1 localhost\n\n# a comment\r\n::1\tip6-localhost  # homeport\n10.0.0.1 last.example"
 NAME = "app-0123.eu-central-1.elb.homeport.internal"
@@ -119,7 +119,7 @@ def test_a_failed_write_in_place_puts_the_old_content_back(path, monkeypatch):
 
 def test_regions_that_write_at_once_lose_nothing(path):
     code = (
-        "import sys; from pathlib import Path; from homeport.region import hosts\n"
+        "import sys; from pathlib import Path; from homeport.system import hosts\n"
         "path, region = Path(sys.argv[1]), sys.argv[2]\n"
         "for n in range(15): hosts.publish(region, f'{n}.internal', f'127.64.0.{n}', path)\n"
         "for n in range(10): hosts.withdraw(region, f'{n}.internal', path)"
@@ -134,14 +134,14 @@ def test_regions_that_write_at_once_lose_nothing(path):
 def test_without_the_right_to_write_it_says_what_to_do(path, monkeypatch):
     if os.geteuid() == 0:
         code = (
-            "from homeport.region import hosts\n"
+            "from homeport.system import hosts\n"
             "from homeport.errors import HomeportError\n"
             "print(hosts.can_write(), hosts.remove_block('r-1'))\n"
             "try: hosts.publish('r-1', 'x.internal', '127.64.0.9')\n"
             "except HomeportError as error: print(error.message, '|', error.next_step)"
         )
         # The package is imported first: the interpreter's own folder may be closed to that user.
-        switch = "import os; import homeport.region.hosts; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        switch = "import os; import homeport.system.hosts; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         done = subprocess.run([sys.executable, "-c", switch + code], capture_output=True, text=True, check=False)
         assert done.stdout.splitlines()[0] == "False 0", done.stderr
         assert "cannot write /etc/hosts: Permission denied | run as root" in done.stdout

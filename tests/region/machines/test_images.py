@@ -12,7 +12,7 @@ from homeport.errors import HomeportError
 from homeport.images import build, interpreter, store
 from homeport.images.build import build_image
 from homeport.images.register import register_image
-from homeport.region import processes
+from homeport.system import processes
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from homeport.region import processes
 from homeport.region.journal import Entry, Journal, sweep
 from homeport.region.state import Run
+from homeport.system import processes
 
 SLEEP = "import signal; print('ready'); signal.pause()"
 

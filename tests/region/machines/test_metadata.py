@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport.errors import HomeportError
-from homeport.region.addresses import claim_network, ensure_free
 from homeport.region.metadata import tokens as tokens_module
 from homeport.region.metadata.model import InstanceMetadata, Interface, Source
 from homeport.region.metadata.server import MetadataService, endpoint
 from homeport.region.metadata.tokens import Tokens
+from homeport.system.addresses import claim_network, ensure_free
 
 CLIENT = httpx.Client(verify=False, trust_env=False, headers={"Connection": "close"})
 TOKEN = "X-aws-ec2-metadata-token"

@@ -16,14 +16,14 @@ import pytest
 
 from homeport.errors import HomeportError
 from homeport.images import interpreter, store
-from homeport.region import processes
-from homeport.region.addresses import claim_network
-from homeport.region.instances import console
-from homeport.region.instances.console import KEPT_FOLDERS
-from homeport.region.instances.driver import Driver, MachineSpec
-from homeport.region.instances.process import OPEN_FILES, ProcessDriver
 from homeport.region.journal import Entry, Journal, sweep
+from homeport.region.machines import console
+from homeport.region.machines.console import KEPT_FOLDERS
+from homeport.region.machines.driver import Driver, MachineSpec
+from homeport.region.machines.process.driver import OPEN_FILES, ProcessDriver
 from homeport.region.state import StateFolder
+from homeport.system import processes
+from homeport.system.addresses import claim_network
 from tests.polling import eventually
 
 IMAGE = "ami-0000000000000001"
@@ -260,8 +260,8 @@ ADOPTABLE = """
 import sys
 from ipaddress import ip_network
 from pathlib import Path
-from homeport.region.instances.driver import MachineSpec
-from homeport.region.instances.process import ProcessDriver
+from homeport.region.machines.driver import MachineSpec
+from homeport.region.machines.process.driver import ProcessDriver
 from homeport.region.state import StateFolder
 root, network, image, data = sys.argv[1:]
 driver = ProcessDriver(StateFolder(Path(root)), "r-first", ip_network(network))

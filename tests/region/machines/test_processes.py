@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.region import processes
+from homeport.system import processes
 from tests.polling import eventually
 
 SLEEP = "import signal; print('ready'); signal.pause()"
@@ -113,7 +113,7 @@ def test_marks_find_a_process_but_never_ourselves(start):
     process = start(SLEEP, {processes.REGION_MARK: mark})
     start(SLEEP, {processes.REGION_MARK: mark + "0"})
     inner = start(
-        "import os; from homeport.region import processes as p\n"
+        "import os; from homeport.system import processes as p\n"
         f"print([stat.pid for stat in p.find_marked(('{processes.REGION_MARK}', '{mark}'))])",
         {processes.REGION_MARK: mark},
     )

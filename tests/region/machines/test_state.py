@@ -9,7 +9,8 @@ import pytest
 
 from homeport.errors import HomeportError
 from homeport.region.journal import Entry, Journal
-from homeport.region.state import Run, StateFolder, write_atomically
+from homeport.region.state import Run, StateFolder
+from homeport.system.files import write_atomically
 
 HOLD = """
 import sys

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from homeport.errors import HomeportError
-from homeport.region.instances import userdata
+from homeport.region.machines.process import userdata
 
 GOOD = """#cloud-config
 write_files:
