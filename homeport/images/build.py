@@ -15,7 +15,8 @@ import msgspec
 import uv
 
 from homeport.errors import HomeportError
-from homeport.images import interpreter, store
+from homeport.images import interpreter
+from homeport.region.machines.process import image_store
 from homeport.region.state import StateFolder
 from homeport.system import processes
 from homeport.system.files import explained, remove_tree
@@ -44,7 +45,7 @@ def build_image(source: Path, state: StateFolder, *, on_step: Callable[[str], No
     folder = state.images / name
     _clear_interrupted(state.images)
     with contextlib.suppress(HomeportError):
-        store.load(folder)
+        image_store.load(folder)
         on_step(f"image {name} is there already")
         return folder
     remove_tree(folder)
@@ -53,13 +54,13 @@ def build_image(source: Path, state: StateFolder, *, on_step: Callable[[str], No
         _install(source, draft, python)
         manifest = _manifest(source, name, digest, python)
         with explained(draft):
-            (draft / store.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+            (draft / image_store.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
             _seal(draft)
         _verify(draft)
         # Another build of the same image may have been faster; its folder is as good as ours.
         with contextlib.suppress(OSError):
             draft.rename(folder)
-        store.load(folder)
+        image_store.load(folder)
     return folder
 
 
@@ -164,10 +165,10 @@ def _uv(*arguments: str) -> None:
         )
 
 
-def _manifest(source: Path, name: str, digest: str, python: interpreter.Interpreter) -> store.Manifest:
+def _manifest(source: Path, name: str, digest: str, python: interpreter.Interpreter) -> image_store.Manifest:
     built_at = datetime.now(UTC).isoformat(timespec="seconds")
     revision = revision_of(source)
-    return store.Manifest(
+    return image_store.Manifest(
         name=name,
         digest=digest,
         python=python.version,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from homeport.images import store
+from homeport.region.machines.process import image_store
 
 
 def pointer(environment: str) -> str:
@@ -17,10 +17,10 @@ def register_image(ec2: Any, ssm: Any, folder: Path, environment: str) -> str:
     ``ec2`` and ``ssm`` are boto3 clients. An image that is registered already keeps its id. What EC2
     and SSM refuse comes as ``botocore.exceptions.ClientError``.
     """
-    image = store.load(folder)
+    image = image_store.load(folder)
     image_id = _registered(ec2, image.manifest.name) or _register(ec2, image.manifest)
     # Before the pointer, so that whatever the pointer names can be launched.
-    store.link(folder.parent, image_id, folder)
+    image_store.link(folder.parent, image_id, folder)
     point(ssm, environment, image_id)
     return image_id
 
@@ -41,7 +41,7 @@ def _registered(ec2: Any, name: str) -> str:
     return str(found[0]["ImageId"]) if found else ""
 
 
-def _register(ec2: Any, manifest: store.Manifest) -> str:
+def _register(ec2: Any, manifest: image_store.Manifest) -> str:
     answer = ec2.register_image(
         Name=manifest.name,
         Description=f"Homeport's services, Python {manifest.python}, built {manifest.built_at}",

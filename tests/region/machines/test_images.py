@@ -9,9 +9,10 @@ import pytest
 from moto import mock_aws
 
 from homeport.errors import HomeportError
-from homeport.images import build, interpreter, store
+from homeport.images import build, interpreter
 from homeport.images.build import build_image
 from homeport.images.register import register_image
+from homeport.region.machines.process import image_store
 from homeport.system import processes
 
 
@@ -30,7 +31,7 @@ def application(tmp_path):
 
 def test_an_image_runs_as_the_machine_user_and_nobody_can_change_it(application, state):
     folder = build_image(application, state)
-    image = store.load(folder)
+    image = image_store.load(folder)
     assert folder.name == image.manifest.name == f"homeport-app-{image.manifest.digest[:12]}"
     done = interpreter.run_unprivileged(image.command, image.manifest.environment)
     assert (done.stdout, done.stderr) == (f"{folder.name}\n", "")
@@ -49,9 +50,9 @@ def test_the_same_sources_give_the_same_image(application, state):
     first = build_image(application, state)
     os.utime(application / "services.yaml", (0, 0))
     (application / "src" / "homeport_app" / "__pycache__" / "new.pyc").write_bytes(b"new")
-    made = (first / store.MANIFEST).stat()
+    made = (first / image_store.MANIFEST).stat()
     assert build_image(application, state, on_step=steps.append) == first
-    assert (first / store.MANIFEST).stat() == made
+    assert (first / image_store.MANIFEST).stat() == made
     assert steps == [f"image {first.name} is there already"]
 
 
@@ -76,10 +77,10 @@ def test_interrupted_builds_are_cleared_away_but_running_ones_are_not(applicatio
 
 def test_an_image_without_a_readable_manifest_is_baked_again(application, state):
     folder = build_image(application, state)
-    (folder / store.MANIFEST).chmod(0o644)
-    (folder / store.MANIFEST).write_text("{")
+    (folder / image_store.MANIFEST).chmod(0o644)
+    (folder / image_store.MANIFEST).write_text("{")
     assert build_image(application, state) == folder
-    assert store.load(folder).manifest.name == folder.name
+    assert image_store.load(folder).manifest.name == folder.name
 
 
 def test_two_builds_at_once_make_one_image(application, state):
@@ -151,16 +152,16 @@ def test_an_image_is_registered_once_and_the_pointer_names_it(application, state
     first = build_image(application, state)
     image_id = register_image(ec2, ssm, first, "local")
     assert register_image(ec2, ssm, first, "local") == image_id
-    assert store.resolve(state.images, image_id) == store.load(first)
+    assert image_store.resolve(state.images, image_id) == image_store.load(first)
     [described] = ec2.describe_images(Owners=["self"])["Images"]
     assert described["Name"] == first.name
-    assert {"Key": "homeport:digest", "Value": store.load(first).manifest.digest} in described["Tags"]
+    assert {"Key": "homeport:digest", "Value": image_store.load(first).manifest.digest} in described["Tags"]
 
     (application / "services.yaml").write_text("services: [x]\n")
     second = register_image(ec2, ssm, build_image(application, state), "local")
     assert second != image_id
     assert ssm.get_parameter(Name="/homeport/local/image")["Parameter"]["Value"] == second
-    assert store.resolve(state.images, image_id).folder == first
+    assert image_store.resolve(state.images, image_id).folder == first
 
 
 @pytest.mark.parametrize(
@@ -175,25 +176,25 @@ def test_an_image_is_registered_once_and_the_pointer_names_it(application, state
 )
 def test_ids_that_name_no_image_are_refused(state, image_id, message):
     with pytest.raises(HomeportError, match=message):
-        store.resolve(state.images, image_id)
+        image_store.resolve(state.images, image_id)
 
 
 def test_linking_is_seen_whole_by_readers(application, state):
     folder = build_image(application, state)
-    store.link(state.images, "ami-00000001", folder)
+    image_store.link(state.images, "ami-00000001", folder)
     done, faults = threading.Event(), []
 
     def read():
         while not done.is_set():
             try:
-                store.resolve(state.images, "ami-00000001")
+                image_store.resolve(state.images, "ami-00000001")
             except HomeportError as error:
                 faults.append(error)
 
     reader = threading.Thread(target=read)
     reader.start()
     for _ in range(100):
-        store.link(state.images, "ami-00000001", folder)
+        image_store.link(state.images, "ami-00000001", folder)
     done.set()
     reader.join()
     assert faults == []

@@ -15,11 +15,12 @@ import msgspec
 import pytest
 
 from homeport.errors import HomeportError
-from homeport.images import interpreter, store
+from homeport.images import interpreter
 from homeport.region.journal import Entry, Journal, sweep
 from homeport.region.machines import console
 from homeport.region.machines.console import KEPT_FOLDERS
 from homeport.region.machines.driver import Driver, MachineSpec
+from homeport.region.machines.process import image_store
 from homeport.region.machines.process.driver import OPEN_FILES, ProcessDriver
 from homeport.region.state import StateFolder
 from homeport.system import processes
@@ -67,9 +68,9 @@ def make_image(state):
     (folder / "service.py").chmod(0o644)
     command = (str(interpreter.choose().path), "-I", str(folder / "service.py"))
     environment = {"HOMEPORT_VERSION_IMAGE": "test", "FROM": "image", "AGAIN": "image"}
-    manifest = store.Manifest("homeport-app-test", "0", "3", "", "", command, environment)
-    (folder / store.MANIFEST).write_bytes(msgspec.json.encode(manifest))
-    store.link(state.images, IMAGE, folder)
+    manifest = image_store.Manifest("homeport-app-test", "0", "3", "", "", command, environment)
+    (folder / image_store.MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    image_store.link(state.images, IMAGE, folder)
     return folder
 
 
@@ -248,8 +249,10 @@ def test_what_cannot_be_launched_is_refused(machine, driver, image, state):
         driver.check(replace(machine.spec, address="127.0.0.1"))
     with pytest.raises(HomeportError, match="has no folder here"):
         driver.check(replace(machine.spec, image_id="ami-12345678"))
-    manifest = msgspec.json.decode((image / store.MANIFEST).read_bytes(), type=store.Manifest)
-    (image / store.MANIFEST).write_bytes(msgspec.json.encode(msgspec.structs.replace(manifest, command=("bin/no",))))
+    manifest = msgspec.json.decode((image / image_store.MANIFEST).read_bytes(), type=image_store.Manifest)
+    (image / image_store.MANIFEST).write_bytes(
+        msgspec.json.encode(msgspec.structs.replace(manifest, command=("bin/no",)))
+    )
     with pytest.raises(HomeportError, match=r"cannot run .*bin/no.*: No such file"):
         machine.launch()
     assert Journal(state.journal).entries() == []

@@ -11,11 +11,10 @@ from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 
 from homeport.errors import HomeportError
-from homeport.images import store
 from homeport.region.journal import Entry, Journal
 from homeport.region.machines import console
 from homeport.region.machines.driver import Machine, MachineSpec
-from homeport.region.machines.process import userdata
+from homeport.region.machines.process import image_store, userdata
 from homeport.region.state import StateFolder
 from homeport.system import processes
 from homeport.system.files import explained, remove_tree
@@ -62,7 +61,7 @@ class ProcessDriver:
 
     def check(self, spec: MachineSpec) -> None:
         """Raise ``HomeportError`` for an image that is not here or an address of somebody else's."""
-        store.resolve(self._state.images, spec.image_id)
+        image_store.resolve(self._state.images, spec.image_id)
         if ip_address(spec.address) not in self._network:
             raise HomeportError(
                 f"{spec.instance_id}: address {spec.address} is outside this region's range {self._network}",
@@ -182,7 +181,7 @@ class ProcessDriver:
         return folder
 
     def _start(self, spec: MachineSpec, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-        image = store.resolve(self._state.images, spec.image_id)
+        image = image_store.resolve(self._state.images, spec.image_id)
         asked = userdata.parse(spec.user_data)
         if asked.ignored:
             console.note(folder, f"user-data without effect on this driver: {', '.join(asked.ignored)}")
@@ -209,7 +208,7 @@ class ProcessDriver:
             raise
         return process, started
 
-    def _spawn(self, image: store.Image, environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    def _spawn(self, image: image_store.Image, environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
         with explained(folder / console.NAME):
             output = console.append(folder)
         try:
@@ -236,7 +235,7 @@ class ProcessDriver:
             os.close(output)
 
     def _environment(
-        self, spec: MachineSpec, image: store.Image, settings: dict[str, str], folder: Path
+        self, spec: MachineSpec, image: image_store.Image, settings: dict[str, str], folder: Path
     ) -> dict[str, str]:
         """Compose the environment from nothing: image, user-data, region; the later wins."""
         temporary = str(folder / "tmp")
