@@ -21,6 +21,7 @@ from homeport.region.api.ec2_images import ImagesResponse
 from homeport.region.api.image import find_image, merged
 from homeport.region.api.image_jobs import ImageJobs
 from homeport.region.api.refusals import Refusal
+from homeport.region.ec2.deletion import DeletionResponse, refuse_attached
 from homeport.region.machines import STATES, Machines
 
 _ATTRIBUTES = {
@@ -59,7 +60,7 @@ USER_DATA_BYTES = 16384
 def ec2_response(machines: Machines) -> type[EC2Response]:
     """Return the response class whose instances are ``machines``."""
 
-    class HomeportEC2Response(ImagesResponse):
+    class HomeportEC2Response(ImagesResponse, DeletionResponse):
         jobs = ImageJobs(machines)
         RESPONSE_KEY_PATH_TO_TRANSFORMER = _TRANSFORMERS
 
@@ -87,8 +88,10 @@ def ec2_response(machines: Machines) -> type[EC2Response]:
                 | self._get_param("MetadataOptions", {})
             )
             default_vpc.fill_in(self.ec2_backend, self.params, template)
+            interfaces = self._get_param("NetworkInterfaces", [])
+            existing = {nic["NetworkInterfaceId"] for nic in interfaces if nic.get("NetworkInterfaceId")}
+            refuse_attached(self.ec2_backend, existing)
             result = super().run_instances()
-            existing = {nic.get("NetworkInterfaceId") for nic in self._get_param("NetworkInterfaces", [])}
             reservation: Any = result.result
             for instance in reservation.instances:
                 for nic in instance.nics.values():

@@ -3,14 +3,20 @@
 import importlib
 import os
 import threading
+from functools import cache
 
 import pytest
 from moto.backends import get_backend
+from moto.core.base_backend import BackendDict
 
 from homeport.errors import HomeportError
 from homeport.region import access
+from homeport.region.api import elbv2
 from homeport.region.api.ec2 import ec2_response
 from homeport.region.api.server import ApiServer, replace_responses
+from homeport.region.balancer.registry import Registry
+from homeport.region.balancer.supervisor import Balancers
+from homeport.region.clock import Clock
 from homeport.region.instances.driver import Machine
 from homeport.region.machines import Machines
 from homeport.region.metadata.source import source
@@ -99,15 +105,14 @@ class Account:
 
     def __init__(self, driver, url):
         self.driver = driver
-        self.ec2 = access.client(
-            "ec2",
-            {
-                "AWS_ENDPOINT_URL": url,
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "AWS_REGION": access.REGION_NAME,
-            },
-        )
+        settings = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": access.REGION_NAME,
+        }
+        self.client = cache(lambda service: access.client(service, settings))
+        self.ec2 = self.client("ec2")
 
     @property
     def backend(self):
@@ -131,11 +136,16 @@ class Account:
         return found
 
 
+SERVICES = ("acm", "ec2", "elb", "elbv2", "iam")
+"""Those whose answers are replaced."""
+
+
 @pytest.fixture
-def account():
-    urls = importlib.import_module("moto.ec2.urls")
-    before, presets = urls.url_paths, os.environ.get("MOTO_EC2_LOAD_DEFAULT_AMIS")
-    get_backend("ec2").reset()
+def account(tmp_path):
+    urls = [importlib.import_module(f"moto.{service}.urls") for service in SERVICES]
+    before, presets = [one.url_paths for one in urls], os.environ.get("MOTO_EC2_LOAD_DEFAULT_AMIS")
+    for backends in BackendDict._instances:
+        backends.reset()
     driver = FakeDriver()
     server = ApiServer(0)
     driver.lock = server.gate.lock
@@ -143,6 +153,18 @@ def account():
         driver, server.gate.lock, environment=lambda _: {}, attach=lambda _: None, detach=lambda _: None
     )
     replace_responses("ec2", ec2_response(machines))
+    clock = Clock(50)
+    elbv2.install(
+        elbv2.LoadBalancing(
+            Registry(clock),
+            Balancers(tmp_path / "balancers", clock),
+            dns_name_for=lambda name, number, _: f"{name}-{number}.elb.homeport.internal",
+            publish=lambda name, address: None,
+            withdraw=lambda name: None,
+            # Nothing is balanced: these tests are of what the API answers.
+            wake=lambda: None,
+        )
+    )
     server.start()
     try:
         yield Account(driver, server.url)
@@ -150,11 +172,13 @@ def account():
         driver.may_go_on.set()
         machines.close()
         server.close()
-        urls.url_paths = before
+        for one, paths in zip(urls, before, strict=True):
+            one.url_paths = paths
         os.environ.pop("MOTO_EC2_LOAD_DEFAULT_AMIS", None)
         if presets is not None:
             os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = presets
-        get_backend("ec2").reset()
+        for backends in BackendDict._instances:
+            backends.reset()
 
 
 @pytest.fixture
