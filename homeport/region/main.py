@@ -10,6 +10,7 @@ from moto.ec2.models.instances import Instance
 from homeport import __version__
 from homeport.errors import HomeportError
 from homeport.region import access, default_vpc, ground, hosts, processes
+from homeport.region.acm.api import HomeportACMResponse
 from homeport.region.addresses import ensure_free
 from homeport.region.api.autoscaling import autoscaling_response
 from homeport.region.api.calls import Call
@@ -98,6 +99,7 @@ class Region:
         replace_responses("autoscaling", autoscaling_response(self._service_for, self._api.gate.lock))
         replace_responses("cloudwatch", HomeportCloudWatchResponse)
         replace_responses("ec2", ec2_response(self._machines))
+        replace_responses("acm", HomeportACMResponse)
         install(
             LoadBalancing(
                 registry=self._registry,

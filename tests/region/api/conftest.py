@@ -11,6 +11,7 @@ from moto.core.base_backend import BackendDict
 
 from homeport.errors import HomeportError
 from homeport.region import access
+from homeport.region.acm.api import HomeportACMResponse
 from homeport.region.api import elbv2
 from homeport.region.api.ec2 import ec2_response
 from homeport.region.api.server import ApiServer, replace_responses
@@ -153,6 +154,7 @@ def account(tmp_path):
         driver, server.gate.lock, environment=lambda _: {}, attach=lambda _: None, detach=lambda _: None
     )
     replace_responses("ec2", ec2_response(machines))
+    replace_responses("acm", HomeportACMResponse)
     clock = Clock(50)
     elbv2.install(
         elbv2.LoadBalancing(
