@@ -19,6 +19,7 @@ from homeport.region.api.ec2 import ec2_response
 from homeport.region.api.elbv2 import LoadBalancing, install
 from homeport.region.api.server import ApiServer, replace_responses
 from homeport.region.autoscaling.controller import Controller
+from homeport.region.autoscaling.groups import service_role
 from homeport.region.autoscaling.model import TERMINATING
 from homeport.region.autoscaling.service import Service
 from homeport.region.autoscaling.steps import Steps
@@ -27,6 +28,7 @@ from homeport.region.balancer.supervisor import Balancers
 from homeport.region.balancing import BalancerRecords, Balancing, Targets
 from homeport.region.clock import Clock
 from homeport.region.daemon import Options
+from homeport.region.iam.api import iam_response
 from homeport.region.journal import Entry, Journal
 from homeport.region.machines import Machines
 from homeport.region.metadata.server import MetadataService
@@ -100,6 +102,7 @@ class Region:
         replace_responses("cloudwatch", HomeportCloudWatchResponse)
         replace_responses("ec2", ec2_response(self._machines))
         replace_responses("acm", HomeportACMResponse)
+        replace_responses("iam", iam_response(self._groups_with_role))
         install(
             LoadBalancing(
                 registry=self._registry,
@@ -172,6 +175,10 @@ class Region:
 
     def _detach(self, instance: Instance) -> None:
         self._metadata.stop(str(instance.private_ip_address))
+
+    def _groups_with_role(self, role_arn: str) -> list[str]:
+        with self._groups.lock:
+            return [group.arn for group in self._groups.model.groups.values() if service_role(group) == role_arn]
 
     def _lifecycle(self, instance_id: str) -> str:
         with self._groups.lock:

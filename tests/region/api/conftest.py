@@ -18,6 +18,7 @@ from homeport.region.api.server import ApiServer, replace_responses
 from homeport.region.balancer.registry import Registry
 from homeport.region.balancer.supervisor import Balancers
 from homeport.region.clock import Clock
+from homeport.region.iam.api import iam_response
 from homeport.region.instances.driver import Machine
 from homeport.region.machines import Machines
 from homeport.region.metadata.source import source
@@ -104,8 +105,9 @@ class FakeDriver:
 class Account:
     """A region's API with its driver behind it, and what the tests ask again and again."""
 
-    def __init__(self, driver, url):
+    def __init__(self, driver, url, groups_with_role):
         self.driver = driver
+        self.groups_with_role = groups_with_role
         settings = {
             "AWS_ENDPOINT_URL": url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -154,7 +156,9 @@ def account(tmp_path):
         driver, server.gate.lock, environment=lambda _: {}, attach=lambda _: None, detach=lambda _: None
     )
     replace_responses("ec2", ec2_response(machines))
+    groups_with_role = {}
     replace_responses("acm", HomeportACMResponse)
+    replace_responses("iam", iam_response(lambda role: groups_with_role.get(role, [])))
     clock = Clock(50)
     elbv2.install(
         elbv2.LoadBalancing(
@@ -169,7 +173,7 @@ def account(tmp_path):
     )
     server.start()
     try:
-        yield Account(driver, server.url)
+        yield Account(driver, server.url, groups_with_role)
     finally:
         driver.may_go_on.set()
         machines.close()

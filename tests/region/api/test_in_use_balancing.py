@@ -149,6 +149,17 @@ def certificate_that_a_listener_was_given_later(make):
     )
 
 
+@used("DeleteConflict")
+def server_certificate_of_a_listener(make):
+    _, balancer = in_vpc(make)
+    name, certificate = make.server_certificate()
+    listener = secure(make, balancer, certificate)
+    return (
+        lambda: make.iam.delete_server_certificate(ServerCertificateName=name),
+        lambda: make.elbv2.delete_listener(ListenerArn=listener),
+    )
+
+
 @used("OperationNotPermitted")
 def load_balancer_that_is_protected(make):
     _, balancer = in_vpc(make)
