@@ -12,6 +12,7 @@ from homeport.errors import HomeportError
 from homeport.region import access, default_vpc, ground, hosts, processes
 from homeport.region.acm.api import HomeportACMResponse
 from homeport.region.addresses import ensure_free
+from homeport.region.api import kept
 from homeport.region.api.autoscaling import autoscaling_response
 from homeport.region.api.calls import Call
 from homeport.region.api.cloudwatch import HomeportCloudWatchResponse
@@ -103,6 +104,7 @@ class Region:
         replace_responses("ec2", ec2_response(self._machines))
         replace_responses("acm", HomeportACMResponse)
         replace_responses("iam", iam_response(self._groups_with_role))
+        kept.install()
         install(
             LoadBalancing(
                 registry=self._registry,

@@ -12,7 +12,7 @@ from moto.core.base_backend import BackendDict
 from homeport.errors import HomeportError
 from homeport.region import access
 from homeport.region.acm.api import HomeportACMResponse
-from homeport.region.api import elbv2
+from homeport.region.api import elbv2, kept
 from homeport.region.api.ec2 import ec2_response
 from homeport.region.api.server import ApiServer, replace_responses
 from homeport.region.balancer.registry import Registry
@@ -139,7 +139,7 @@ class Account:
         return found
 
 
-SERVICES = ("acm", "ec2", "elb", "elbv2", "iam")
+SERVICES = ("acm", "ec2", "elb", "elbv2", "iam", *kept.RESPONSES)
 """Those whose answers are replaced."""
 
 
@@ -159,6 +159,7 @@ def account(tmp_path):
     groups_with_role = {}
     replace_responses("acm", HomeportACMResponse)
     replace_responses("iam", iam_response(lambda role: groups_with_role.get(role, [])))
+    kept.install()
     clock = Clock(50)
     elbv2.install(
         elbv2.LoadBalancing(
