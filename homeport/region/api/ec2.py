@@ -21,7 +21,11 @@ from homeport.region.api.ec2_images import ImagesResponse
 from homeport.region.api.image import find_image, merged
 from homeport.region.api.image_jobs import ImageJobs
 from homeport.region.api.refusals import Refusal
-from homeport.region.ec2.deletion import DeletionResponse, refuse_attached
+from homeport.region.ec2.gateways import GatewaysResponse
+from homeport.region.ec2.interfaces import InterfacesResponse, refuse_attached
+from homeport.region.ec2.networks import NetworksResponse
+from homeport.region.ec2.security_groups import SecurityGroupsResponse
+from homeport.region.ec2.storage import StorageResponse
 from homeport.region.machines import STATES, Machines
 
 _ATTRIBUTES = {
@@ -60,7 +64,9 @@ USER_DATA_BYTES = 16384
 def ec2_response(machines: Machines) -> type[EC2Response]:
     """Return the response class whose instances are ``machines``."""
 
-    class HomeportEC2Response(ImagesResponse, DeletionResponse):
+    class HomeportEC2Response(
+        ImagesResponse, NetworksResponse, SecurityGroupsResponse, InterfacesResponse, GatewaysResponse, StorageResponse
+    ):
         jobs = ImageJobs(machines)
         RESPONSE_KEY_PATH_TO_TRANSFORMER = _TRANSFORMERS
 

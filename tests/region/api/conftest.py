@@ -6,6 +6,7 @@ import threading
 from functools import cache
 
 import pytest
+from making import Maker
 from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
 
@@ -192,3 +193,9 @@ def account(tmp_path):
 def base(account):
     """The id of an image that can be launched."""
     return account.ec2.register_image(Name="debian-12", RootDeviceName="/dev/xvda")["ImageId"]
+
+
+@pytest.fixture
+def make(account, base):
+    """Makes things, each in one line."""
+    return Maker(account, base)

@@ -6,6 +6,7 @@ import random
 import zipfile
 
 import pytest
+from asking import refused
 
 from tests.polling import eventually
 
@@ -51,6 +52,16 @@ def in_use_cases():
         return add
 
     return cases, used
+
+
+def kept_until_free(make, case, code):
+    """Refuse to delete what a row of the table made, without any change, and delete it once it is free."""
+    delete, release = case(make)
+    before = make.everything()
+    refused(code, delete)
+    assert make.everything() == before, "a refused delete changes nothing"
+    release()
+    delete()
 
 
 class Maker:

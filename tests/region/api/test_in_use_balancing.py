@@ -2,24 +2,14 @@
 
 import pytest
 from asking import refused
-from making import Maker, in_use_cases
+from making import in_use_cases, kept_until_free
 
 CASES, used = in_use_cases()
 
 
-@pytest.fixture
-def make(account, base):
-    return Maker(account, base)
-
-
 @pytest.mark.parametrize(("case", "code"), CASES)
 def test_what_a_listener_uses_is_kept_until_it_is_free(make, case, code):
-    delete, release = case(make)
-    before = make.everything()
-    refused(code, delete)
-    assert make.everything() == before, "a refused delete changes nothing"
-    release()
-    delete()
+    kept_until_free(make, case, code)
 
 
 def in_vpc(make):

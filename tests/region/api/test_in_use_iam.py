@@ -4,18 +4,13 @@ import json
 
 import pytest
 from asking import refused
-from making import Maker, in_use_cases
+from making import in_use_cases
 
 CASES, used = in_use_cases()
 
 DOCUMENT = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}
 )
-
-
-@pytest.fixture
-def make(account, base):
-    return Maker(account, base)
 
 
 @pytest.mark.parametrize(("case", "code"), CASES)

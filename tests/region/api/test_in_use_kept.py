@@ -4,14 +4,9 @@ import json
 
 import pytest
 from asking import refused
-from making import Maker, in_use_cases
+from making import in_use_cases
 
 CASES, used = in_use_cases()
-
-
-@pytest.fixture
-def make(account, base):
-    return Maker(account, base)
 
 
 @pytest.mark.parametrize(("case", "code"), CASES)
