@@ -1,15 +1,12 @@
 """EC2's API for gateways: one that is attached, or has connections, stays."""
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import (
-    EC2ClientError,
-    InvalidRouteTableIdError,
-    InvalidTransitGatewayID,
-)
+from moto.ec2.exceptions import EC2ClientError, InvalidRouteTableIdError, InvalidTransitGatewayID
 from moto.ec2.responses import EC2Response
 
 from homeport.region.ec2 import dependents
-from homeport.region.ec2.in_use import forget, refuse, refuse_deletion
+from homeport.region.ec2.in_use import refuse, refuse_deletion
+from homeport.region.ec2.networks import forget_associations
 
 
 class GatewaysResponse(EC2Response):
@@ -33,7 +30,9 @@ class GatewaysResponse(EC2Response):
         self.error_on_dryrun()
         gateway = self.ec2_backend.get_internet_gateway(self._get_param("InternetGatewayId"))
         refuse_deletion([gateway.vpc.id] if gateway.vpc else (), "internetGateway", gateway.id)
-        return super().delete_internet_gateway()
+        result = super().delete_internet_gateway()
+        forget_associations(self.ec2_backend, gateway.id)
+        return result
 
     def delete_customer_gateway(self) -> ActionResult:
         """Delete a customer gateway without connections."""
@@ -60,7 +59,8 @@ class GatewaysResponse(EC2Response):
         refuse(users, f"{gateway_id} has non-deleted Transit Gateway Attachments", "IncorrectState")
         result = super().delete_transit_gateway()
         tables = self.ec2_backend.transit_gateways_route_tables
-        forget(tables, [key for key, one in tables.items() if one.transit_gateway_id == gateway_id])
+        for table_id in [one.id for one in tables.values() if one.transit_gateway_id == gateway_id]:
+            del tables[table_id]
         return result
 
     def delete_transit_gateway_route_table(self) -> ActionResult:

@@ -1,7 +1,6 @@
 """How EC2 says that a thing is in use: by its code and its sentence, and here by what the caller has to free."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError
 
@@ -24,9 +23,3 @@ def listed(names: list[str]) -> str:
     """Return the first few of many names."""
     more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
     return ", ".join([*names[:SHOWN], *more])
-
-
-def forget(things: dict[str, Any], keys: Iterable[str]) -> None:
-    """Remove entries."""
-    for key in list(keys):
-        del things[key]

@@ -5,10 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.ec2.exceptions import (
-    EC2ClientError,
-    LastEniDetachError,
-)
+from moto.ec2.exceptions import EC2ClientError, LastEniDetachError
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses import EC2Response

@@ -1,13 +1,13 @@
 """EC2's API for VPCs and their parts: what is in use stays, and what goes is forgotten by the others."""
 
+from typing import Any
+
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import (
-    EC2ClientError,
-)
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
 from homeport.region.ec2 import dependents
-from homeport.region.ec2.in_use import forget, listed, refuse, refuse_deletion
+from homeport.region.ec2.in_use import listed, refuse, refuse_deletion
 
 
 class NetworksResponse(EC2Response):
@@ -21,8 +21,8 @@ class NetworksResponse(EC2Response):
         # moto would delete them too.
         self.ec2_backend.disassociate_dhcp_options(vpc)
         result = super().delete_vpc()
-        acls = self.ec2_backend.network_acls
-        forget(acls, [key for key, one in acls.items() if one.vpc_id == vpc.id])
+        for acl_id in [one.id for one in self.ec2_backend.network_acls.values() if one.vpc_id == vpc.id]:
+            del self.ec2_backend.network_acls[acl_id]
         return result
 
     def disassociate_vpc_cidr_block(self) -> ActionResult:
@@ -47,10 +47,7 @@ class NetworksResponse(EC2Response):
         subnet_id = self._get_param("SubnetId")
         refuse_deletion(dependents.of_subnet(self.ec2_backend, subnet_id), "subnet", subnet_id)
         result = super().delete_subnet()
-        for table in self.ec2_backend.route_tables.values():
-            forget(table._associations, [key for key, target in table._associations.items() if target == subnet_id])
-        for acl in self.ec2_backend.network_acls.values():
-            forget(acl._associations, [key for key, one in acl._associations.items() if one.subnet_id == subnet_id])
+        forget_associations(self.ec2_backend, subnet_id)
         return result
 
     def delete_route_table(self) -> ActionResult:
@@ -93,3 +90,11 @@ class NetworksResponse(EC2Response):
         found.state = "delete-failed"
         found.state_message = f"The prefix list is referenced by {listed(users)}."
         return ActionResult({"PrefixList": found})
+
+
+def forget_associations(ec2: Any, thing_id: str) -> None:
+    """Take a subnet or a gateway that is gone out of route tables and network ACLs; moto keeps it in them for ever."""
+    for table in ec2.route_tables.values():
+        table._associations = {key: target for key, target in table._associations.items() if target != thing_id}
+    for acl in ec2.network_acls.values():
+        acl._associations = {key: one for key, one in acl._associations.items() if one.subnet_id != thing_id}

@@ -1,10 +1,7 @@
 """EC2's API for security groups: one that is in use stays, and instances have one truth of theirs."""
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.ec2.exceptions import (
-    EC2ClientError,
-    InvalidSecurityGroupNotFoundError,
-)
+from moto.ec2.exceptions import EC2ClientError, InvalidSecurityGroupNotFoundError
 from moto.ec2.responses import EC2Response
 
 from homeport.region.ec2 import dependents

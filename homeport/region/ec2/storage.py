@@ -1,9 +1,7 @@
 """EC2's API for volumes and snapshots: what is attached, or an image is made of, stays."""
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import (
-    EC2ClientError,
-)
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
 from homeport.region.ec2 import dependents

@@ -160,6 +160,19 @@ def route_table_of_a_subnet_that_is_deleted(make):
 
 
 @used("DependencyViolation")
+def route_table_of_a_gateway_that_is_deleted(make):
+    vpc = make.vpc()
+    table, gateway = make.route_table(vpc), make.gateway(vpc)
+    make.ec2.associate_route_table(RouteTableId=table, GatewayId=gateway)
+
+    def release():
+        make.ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+        make.ec2.delete_internet_gateway(InternetGatewayId=gateway)
+
+    return lambda: make.ec2.delete_route_table(RouteTableId=table), release
+
+
+@used("DependencyViolation")
 def main_route_table_that_is_replaced(make):
     vpc = make.vpc()
     main, association = make.main_route_table(vpc)
