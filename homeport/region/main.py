@@ -10,10 +10,13 @@ from moto.ec2.models.instances import Instance
 from homeport import __version__
 from homeport.errors import HomeportError
 from homeport.region import access
+from homeport.region.acm.api import HomeportACMResponse
+from homeport.region.api import kept
 from homeport.region.api.calls import Call
 from homeport.region.api.server import ApiServer, replace_responses
 from homeport.region.autoscaling.api import autoscaling_response
 from homeport.region.autoscaling.controller import Controller
+from homeport.region.autoscaling.groups import service_role
 from homeport.region.autoscaling.model import TERMINATING
 from homeport.region.autoscaling.service import Service
 from homeport.region.autoscaling.steps import Steps
@@ -27,6 +30,7 @@ from homeport.region.elbv2.api import LoadBalancing, install
 from homeport.region.elbv2.loop import BalancerRecords, Balancing, Targets
 from homeport.region.elbv2.registry import Registry
 from homeport.region.haproxy.balancers import Balancers
+from homeport.region.iam.api import iam_response
 from homeport.region.journal import Entry, Journal
 from homeport.region.machines import ground
 from homeport.region.metadata.server import MetadataService
@@ -101,6 +105,9 @@ class Region:
         replace_responses("autoscaling", autoscaling_response(self._service_for, self._api.gate.lock))
         replace_responses("cloudwatch", HomeportCloudWatchResponse)
         replace_responses("ec2", ec2_response(self._machines))
+        replace_responses("acm", HomeportACMResponse)
+        replace_responses("iam", iam_response(self._groups_with_role))
+        kept.install()
         install(
             LoadBalancing(
                 registry=self._registry,
@@ -173,6 +180,10 @@ class Region:
 
     def _detach(self, instance: Instance) -> None:
         self._metadata.stop(str(instance.private_ip_address))
+
+    def _groups_with_role(self, role_arn: str) -> list[str]:
+        with self._groups.lock:
+            return [group.arn for group in self._groups.model.groups.values() if service_role(group) == role_arn]
 
     def _lifecycle(self, instance_id: str) -> str:
         with self._groups.lock:

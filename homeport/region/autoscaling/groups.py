@@ -238,12 +238,14 @@ def _describe(group: Group) -> Params:
             "EnabledMetrics": [{"Metric": m, "Granularity": "1Minute"} for m in group.enabled_metrics],
             "Tags": tags.describe(group),
             "TrafficSources": [{"Identifier": arn, "Type": "elbv2"} for arn in group.target_groups],
-            "ServiceLinkedRoleARN": group.settings.get("ServiceLinkedRoleARN", _service_role(group)),
+            "ServiceLinkedRoleARN": service_role(group),
         }
         | ({"Status": "Delete in progress"} if group.deleting else {})
     )
 
 
-def _service_role(group: Group) -> str:
+def service_role(group: Group) -> str:
+    """Return the ARN of the role by which Auto Scaling acts for a group."""
     account = group.arn.split(":")[4]
-    return f"arn:aws:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    usual = f"arn:aws:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    return str(group.settings.get("ServiceLinkedRoleARN", usual))

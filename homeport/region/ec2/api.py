@@ -18,10 +18,15 @@ from moto.ec2.utils import parse_user_data
 
 from homeport.region.api.errors import Refusal
 from homeport.region.ec2 import default_vpc
+from homeport.region.ec2.gateways import GatewaysResponse
 from homeport.region.ec2.image import find_image, merged
 from homeport.region.ec2.image_jobs import ImageJobs
 from homeport.region.ec2.images_api import ImagesResponse
+from homeport.region.ec2.interfaces import InterfacesResponse, refuse_attached
 from homeport.region.ec2.machines import STATES, Machines
+from homeport.region.ec2.networks import NetworksResponse
+from homeport.region.ec2.security_groups import SecurityGroupsResponse
+from homeport.region.ec2.storage import StorageResponse
 
 _ATTRIBUTES = {
     "EnaSupport": "ena_support",
@@ -59,7 +64,9 @@ USER_DATA_BYTES = 16384
 def ec2_response(machines: Machines) -> type[EC2Response]:
     """Return the response class whose instances are ``machines``."""
 
-    class HomeportEC2Response(ImagesResponse):
+    class HomeportEC2Response(
+        ImagesResponse, NetworksResponse, SecurityGroupsResponse, InterfacesResponse, GatewaysResponse, StorageResponse
+    ):
         jobs = ImageJobs(machines)
         RESPONSE_KEY_PATH_TO_TRANSFORMER = _TRANSFORMERS
 
@@ -87,8 +94,10 @@ def ec2_response(machines: Machines) -> type[EC2Response]:
                 | self._get_param("MetadataOptions", {})
             )
             default_vpc.fill_in(self.ec2_backend, self.params, template)
+            interfaces = self._get_param("NetworkInterfaces", [])
+            existing = {nic["NetworkInterfaceId"] for nic in interfaces if nic.get("NetworkInterfaceId")}
+            refuse_attached(self.ec2_backend, existing)
             result = super().run_instances()
-            existing = {nic.get("NetworkInterfaceId") for nic in self._get_param("NetworkInterfaces", [])}
             reservation: Any = result.result
             for instance in reservation.instances:
                 for nic in instance.nics.values():

@@ -9,6 +9,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import random_ami_id
 
+from homeport.region.ec2 import dependents
 from homeport.region.ec2.image import ROOT_DEVICE, Image, devices_of, find_image, merged
 from homeport.region.ec2.image_jobs import ImageJobs
 
@@ -82,11 +83,12 @@ class ImagesResponse(EC2Response):
         self.error_on_dryrun()
         self.ec2_backend.deregister_image(image.id)
         self.jobs.remove(image.id)
-        deleted = [
-            {"SnapshotId": snapshot_id, "ReturnCode": "success"}
-            for snapshot_id in image.snapshot_ids
-            if self._get_bool_param("DeleteAssociatedSnapshots") and self.ec2_backend.snapshots.pop(snapshot_id, None)
-        ]
+        deleted = []
+        for snapshot_id in image.snapshot_ids if self._get_bool_param("DeleteAssociatedSnapshots") else ():
+            if any(dependents.of_snapshot(self.ec2_backend, snapshot_id)):
+                deleted.append({"SnapshotId": snapshot_id, "ReturnCode": "skipped"})
+            elif self.ec2_backend.snapshots.pop(snapshot_id, None):
+                deleted.append({"SnapshotId": snapshot_id, "ReturnCode": "success"})
         return ActionResult({"Return": True, "DeleteSnapshotResults": deleted})
 
     def describe_images(self) -> ActionResult:

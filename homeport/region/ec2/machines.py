@@ -11,6 +11,7 @@ from moto.backends import get_backend
 from moto.ec2.models.instances import Instance, StateReason
 
 from homeport.errors import HomeportError
+from homeport.region.ec2 import interfaces
 from homeport.region.machines.driver import Driver, MachineSpec
 
 logger = logging.getLogger(__name__)
@@ -219,6 +220,7 @@ class Machines:
 
     def _free(self, instance: Instance) -> None:
         if instance.state != "terminated":
+            interfaces.let_go(instance)
             instance.terminate()
             _backend("elbv2", instance).notify_terminate_instances([instance.id])
 

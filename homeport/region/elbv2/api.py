@@ -15,7 +15,7 @@ from moto.elbv2.exceptions import (
     LoadBalancerNotFoundError,
     TargetGroupNotFoundError,
 )
-from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeRule, FakeTargetGroup
 from moto.elbv2.responses import ELBV2Response
 
 from homeport.errors import HomeportError
@@ -138,6 +138,21 @@ def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
             validation.check_rule(params.get("Conditions", []), params.get("Actions", []))
             return super().modify_rule()
 
+        def delete_rule(self) -> ActionResult:
+            """Delete a rule that is not its listener's default one."""
+            arn = self._get_param("RuleArn")
+            if any(rule.arn == arn and rule.is_default for rule in self._rules()):
+                raise ELBClientError("OperationNotPermitted", f"Default rule '{arn}' cannot be deleted")
+            return super().delete_rule()
+
+        def remove_listener_certificates(self) -> ActionResult:
+            """Remove certificates that are not the listener's default one."""
+            listener = self._listener(self._get_param("ListenerArn"))
+            removed = [one["CertificateArn"] for one in self._get_param("Certificates", [])]
+            if listener.certificate in removed:
+                raise ELBClientError("OperationNotPermitted", "Default certificate cannot be removed")
+            return super().remove_listener_certificates()
+
         def create_target_group(self) -> ActionResult:
             params = self._get_params()
             validation.check_kind(params)
@@ -218,6 +233,11 @@ def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
                 if arn in balancer.listeners:
                     return balancer.listeners[arn]
             raise ListenerNotFoundError
+
+        def _rules(self) -> Iterator[FakeRule]:
+            for balancer in self.elbv2_backend.load_balancers.values():
+                for listener in balancer.listeners.values():
+                    yield from listener.rules.values()
 
         def _check_port(self, balancer: FakeLoadBalancer, port: int) -> None:
             # moto looks for the port among ARNs and finds it never.

@@ -10,7 +10,7 @@ def refused(code, call, **arguments):
     """Return the message with which a call is refused; it must be by this code."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
-    assert caught.value.response["Error"]["Code"] == code
+    assert caught.value.response["Error"]["Code"] == code, caught.value
     return caught.value.response["Error"]["Message"]
 
 

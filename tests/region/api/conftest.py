@@ -3,15 +3,25 @@
 import importlib
 import os
 import threading
+from functools import cache
 
 import pytest
+from making import Maker
 from moto.backends import get_backend
+from moto.core.base_backend import BackendDict
 
 from homeport.errors import HomeportError
 from homeport.region import access
+from homeport.region.acm.api import HomeportACMResponse
+from homeport.region.api import kept
 from homeport.region.api.server import ApiServer, replace_responses
+from homeport.region.clock import Clock
 from homeport.region.ec2.api import ec2_response
 from homeport.region.ec2.machines import Machines
+from homeport.region.elbv2 import api as elbv2
+from homeport.region.elbv2.registry import Registry
+from homeport.region.haproxy.balancers import Balancers
+from homeport.region.iam.api import iam_response
 from homeport.region.machines.driver import Machine
 from homeport.region.metadata.source import source
 
@@ -97,17 +107,17 @@ class FakeDriver:
 class Account:
     """A region's API with its driver behind it, and what the tests ask again and again."""
 
-    def __init__(self, driver, url):
+    def __init__(self, driver, url, groups_with_role):
         self.driver = driver
-        self.ec2 = access.client(
-            "ec2",
-            {
-                "AWS_ENDPOINT_URL": url,
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "AWS_REGION": access.REGION_NAME,
-            },
-        )
+        self.groups_with_role = groups_with_role
+        settings = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": access.REGION_NAME,
+        }
+        self.client = cache(lambda service: access.client(service, settings))
+        self.ec2 = self.client("ec2")
 
     @property
     def backend(self):
@@ -131,11 +141,16 @@ class Account:
         return found
 
 
+SERVICES = ("acm", "ec2", "elb", "elbv2", "iam", *kept.RESPONSES)
+"""Those whose answers are replaced."""
+
+
 @pytest.fixture
-def account():
-    urls = importlib.import_module("moto.ec2.urls")
-    before, presets = urls.url_paths, os.environ.get("MOTO_EC2_LOAD_DEFAULT_AMIS")
-    get_backend("ec2").reset()
+def account(tmp_path):
+    urls = [importlib.import_module(f"moto.{service}.urls") for service in SERVICES]
+    before, presets = [one.url_paths for one in urls], os.environ.get("MOTO_EC2_LOAD_DEFAULT_AMIS")
+    for backends in BackendDict._instances:
+        backends.reset()
     driver = FakeDriver()
     server = ApiServer(0)
     driver.lock = server.gate.lock
@@ -143,21 +158,45 @@ def account():
         driver, server.gate.lock, environment=lambda _: {}, attach=lambda _: None, detach=lambda _: None
     )
     replace_responses("ec2", ec2_response(machines))
+    groups_with_role = {}
+    replace_responses("acm", HomeportACMResponse)
+    replace_responses("iam", iam_response(lambda role: groups_with_role.get(role, [])))
+    kept.install()
+    clock = Clock(50)
+    elbv2.install(
+        elbv2.LoadBalancing(
+            Registry(clock),
+            Balancers(tmp_path / "balancers", clock),
+            dns_name_for=lambda name, number, _: f"{name}-{number}.elb.homeport.internal",
+            publish=lambda name, address: None,
+            withdraw=lambda name: None,
+            # Nothing is balanced: these tests are of what the API answers.
+            wake=lambda: None,
+        )
+    )
     server.start()
     try:
-        yield Account(driver, server.url)
+        yield Account(driver, server.url, groups_with_role)
     finally:
         driver.may_go_on.set()
         machines.close()
         server.close()
-        urls.url_paths = before
+        for one, paths in zip(urls, before, strict=True):
+            one.url_paths = paths
         os.environ.pop("MOTO_EC2_LOAD_DEFAULT_AMIS", None)
         if presets is not None:
             os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = presets
-        get_backend("ec2").reset()
+        for backends in BackendDict._instances:
+            backends.reset()
 
 
 @pytest.fixture
 def base(account):
     """The id of an image that can be launched."""
     return account.ec2.register_image(Name="debian-12", RootDeviceName="/dev/xvda")["ImageId"]
+
+
+@pytest.fixture
+def make(account, base):
+    """Makes things, each in one line."""
+    return Maker(account, base)

@@ -1,0 +1,55 @@
+"""EC2's API for security groups: one that is in use stays, and instances have one truth of theirs."""
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.exceptions import EC2ClientError, InvalidSecurityGroupNotFoundError
+from moto.ec2.responses import EC2Response
+
+from homeport.region.ec2 import dependents
+from homeport.region.ec2.in_use import refuse
+
+
+class SecurityGroupsResponse(EC2Response):
+    """Security groups, and who has them."""
+
+    def delete_security_group(self) -> ActionResult:
+        """Delete a group that nothing is in and no other group of its VPC names."""
+        self.error_on_dryrun()
+        name, group_id = self._get_param("GroupName"), self._get_param("GroupId")
+        if group_id:
+            group = self.ec2_backend.get_security_group_from_id(group_id)
+        else:
+            # By name a group is sought in the default VPC only.
+            group = self.ec2_backend.get_security_group_from_name(name, self.ec2_backend.default_vpc.id)
+        if group is None:
+            raise InvalidSecurityGroupNotFoundError(group_id or name)
+        if group.is_default:
+            raise EC2ClientError(
+                "CannotDelete", f'the specified group: "{group.id}" name: "{group.name}" cannot be deleted by a user'
+            )
+        refuse(dependents.of_security_group(self.ec2_backend, group), f"resource {group.id} has a dependent object")
+        self.ec2_backend.delete_security_group(group_id=group.id)
+        return EmptyResult()
+
+    def modify_instance_attribute(self) -> ActionResult:
+        """Change an instance; its first interface has its groups."""
+        self._check_groups()
+        result = super().modify_instance_attribute()
+        if self._get_param("Groups"):
+            instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+            instance.nics[0]._group_set = list(instance.security_groups)
+        return result
+
+    def modify_network_interface_attribute(self) -> ActionResult:
+        """Change an interface; the groups of an instance are those of its first one."""
+        self._check_groups()
+        result = super().modify_network_interface_attribute()
+        interface = self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId"))
+        if self._get_param("Groups") and interface.instance and interface.device_index == 0:
+            interface.instance.security_groups = list(interface._group_set)
+        return result
+
+    def _check_groups(self) -> None:
+        """Refuse groups that do not exist; moto would put nothing in their place."""
+        for group_id in self._get_param("Groups", []):
+            if self.ec2_backend.get_security_group_from_id(group_id) is None:
+                raise InvalidSecurityGroupNotFoundError(group_id)
