@@ -40,7 +40,7 @@ def of_subnet(ec2: Any, subnet_id: str) -> Iterator[str]:
         if any(subnet.id == subnet_id for subnet in balancer.subnets):
             yield f"load balancer {balancer.name}"
     for attachment in ec2.transit_gateway_attachments.values():
-        if subnet_id in (getattr(attachment, "subnet_ids", None) or ()):
+        if attachment.state != "deleted" and subnet_id in (getattr(attachment, "subnet_ids", None) or ()):
             yield f"transit gateway attachment {attachment.id}"
     yield from (name for name, _, subnets in _of_other_services(ec2) if subnet_id in subnets)
 

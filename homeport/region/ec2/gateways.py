@@ -63,6 +63,22 @@ class GatewaysResponse(EC2Response):
             del tables[table_id]
         return result
 
+    def delete_transit_gateway_vpc_attachment(self) -> ActionResult:
+        """Delete an attachment, and list it as deleted: Terraform waits for that, and moto forgets it."""
+        self.error_on_dryrun()
+        attachments = self.ec2_backend.transit_gateway_attachments
+        attachment_id = self._get_param("TransitGatewayAttachmentId")
+        if attachment_id not in attachments:
+            raise EC2ClientError(
+                "InvalidTransitGatewayAttachmentID.NotFound",
+                f"The transitGatewayAttachment ID '{attachment_id}' does not exist",
+            )
+        attachment = attachments[attachment_id]
+        result = super().delete_transit_gateway_vpc_attachment()
+        attachments[attachment_id] = attachment
+        attachment._association_data = {}
+        return result
+
     def delete_transit_gateway_route_table(self) -> ActionResult:
         """Delete a transit gateway's route table that has no associations and is no default."""
         self.error_on_dryrun()

@@ -51,6 +51,10 @@ def iam_response(groups_with_role: Callable[[str], list[str]]) -> type[IamRespon
             _need("delete SSH public keys", user.ssh_public_keys)
             return super().delete_user()
 
+        def list_service_specific_credentials(self) -> ActionResult:
+            """Return none: nobody can have made one. Terraform asks before it deletes a user with all that it has."""
+            return ActionResult({"ServiceSpecificCredentials": []})
+
         def delete_virtual_mfa_device(self) -> ActionResult:
             """Delete a device that no user has."""
             serial = self._get_param("SerialNumber")

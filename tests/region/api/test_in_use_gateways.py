@@ -122,3 +122,11 @@ def transit_gateway_route_table_with_an_association(make):
         lambda: make.ec2.delete_transit_gateway_route_table(TransitGatewayRouteTableId=table),
         lambda: make.ec2.disassociate_transit_gateway_route_table(**association),
     )
+
+
+def test_a_deleted_attachment_is_listed_as_such(make):
+    vpc, gateway = make.vpc(), make.transit_gateway()
+    attachment = make.transit_attachment(gateway, vpc, make.subnet(vpc))
+    make.ec2.delete_transit_gateway_vpc_attachment(TransitGatewayAttachmentId=attachment)
+    (listed,) = make.ec2.describe_transit_gateway_vpc_attachments()["TransitGatewayVpcAttachments"]
+    assert (listed["TransitGatewayAttachmentId"], listed["State"]) == (attachment, "deleted")

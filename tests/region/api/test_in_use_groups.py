@@ -31,6 +31,21 @@ def group_of_a_stopped_instance(make):
 
 
 @used("DependencyViolation")
+def group_of_an_instance_that_shuts_down(make):
+    vpc, driver = make.vpc(), make.account.driver
+    group = make.group(vpc)
+    instance = make.instance(make.subnet(vpc), SecurityGroupIds=[group])
+    driver.may_go_on.clear()
+    make.ec2.terminate_instances(InstanceIds=[instance])
+
+    def release():
+        driver.may_go_on.set()
+        eventually(lambda: make.state(instance) == "terminated")
+
+    return lambda: make.ec2.delete_security_group(GroupId=group), release
+
+
+@used("DependencyViolation")
 def group_that_an_instance_exchanges(make):
     vpc = make.vpc()
     group, other = make.group(vpc), make.group(vpc)

@@ -292,6 +292,11 @@ def test_a_service_s_own_role_is_deleted_once_the_service_has_nothing(make, serv
     refused("NoSuchEntity", make.iam.get_role, RoleName=role)
 
 
+def test_a_user_s_other_credentials_can_be_asked_for(make):
+    """Terraform does, to delete a user with all that it has."""
+    assert make.iam.list_service_specific_credentials(UserName=user(make))["ServiceSpecificCredentials"] == []
+
+
 def test_a_role_s_use_by_instances_and_trust_does_not_keep_it(make):
     """IAM lets a role go that instances act by, and a provider that roles trust."""
     role, _ = make.role()
