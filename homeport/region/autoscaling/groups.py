@@ -97,16 +97,9 @@ def delete_auto_scaling_group(service: Service, params: Params) -> Params:
         group.deleting = True
         group.settings |= {"MinSize": 0, "MaxSize": 0, "DesiredCapacity": 0}
         if not group.instances and not group.launches:
-            forget(service, group)
+            service.model.forget(group)
     service.wake()
     return {}
-
-
-def forget(service: Service, group: Group) -> None:
-    """Remove a group with everything that hangs on it; the lock is held."""
-    model = service.model
-    del model.groups[group.name]
-    model.policies = {arn: p for arn, p in model.policies.items() if p.group_name != group.name}
 
 
 def describe_auto_scaling_groups(service: Service, params: Params) -> Params:

@@ -5,12 +5,7 @@ from typing import Any
 
 import msgspec
 
-IN_SERVICE = "InService"
-PENDING = "Pending"
-TERMINATING = "Terminating"
-
-ACTIVITY_HISTORY = 100
-"""Activities that are kept for each group; AWS keeps six weeks of them."""
+from homeport.region.autoscaling.lifecycle import PENDING, STATES
 
 
 class LaunchTemplate(msgspec.Struct, frozen=True):
@@ -29,7 +24,7 @@ class Instance(msgspec.Struct):
     instance_type: str
     launch_template: LaunchTemplate | None
     activity_id: str
-    """The activity that is bringing it in or taking it out."""
+    """The activity that launches or terminates it."""
     launched_at: datetime
     """When its launch was decided."""
     lifecycle: str = PENDING
@@ -42,6 +37,8 @@ class Instance(msgspec.Struct):
     """When its deregistration delay ends; set while it drains."""
     unhealthy_because: str = ""
     """Set with a user's own verdict on its health."""
+    explanation: str = ""
+    """What keeps the group from deciding about it."""
 
 
 class Activity(msgspec.Struct):
@@ -135,9 +132,14 @@ class Group(msgspec.Struct):
         """Return whether a process (``Launch``, ``Terminate``, ``HealthCheck`` ...) is not suspended."""
         return process not in self.suspended
 
+    @property
+    def hooked(self) -> frozenset[str]:
+        """Return the transitions that have lifecycle hooks; no group can have any yet."""
+        return frozenset()
+
     def live(self) -> list[Instance]:
-        """Return the instances that count as capacity: pending and in service."""
-        return [i for i in self.instances.values() if i.lifecycle in (PENDING, IN_SERVICE)]
+        """Return the instances that count as capacity."""
+        return [i for i in self.instances.values() if STATES[i.lifecycle].capacity]
 
 
 class Policy(msgspec.Struct):
@@ -155,6 +157,11 @@ class AutoScaling(msgspec.Struct):
     groups: dict[str, Group] = {}
     policies: dict[str, Policy] = {}
     """By ARN."""
+
+    def forget(self, group: Group) -> None:
+        """Remove a group with everything that hangs on it."""
+        del self.groups[group.name]
+        self.policies = {arn: p for arn, p in self.policies.items() if p.group_name != group.name}
 
     def dump(self) -> bytes:
         """Return everything as JSON, for ``load``."""

@@ -1,0 +1,166 @@
+"""What a plan consists of: changes of the model, and calls of the API, whose answers are changes again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from homeport.region.autoscaling.model import LaunchTemplate
+
+
+class Change:
+    """Changes the group alone: ``apply`` makes it so, at once and under the lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceChange(Change):
+    """Changes one of the group's instances."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginLaunch(Change):
+    """Decide a launch: a line of the history, and a launch without an instance."""
+
+    zone: str
+    subnet_id: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginTermination(InstanceChange):
+    """Begin an instance's termination, in response to ``because``."""
+
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advance(InstanceChange):
+    """Move an instance to another lifecycle state."""
+
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetHealth(InstanceChange):
+    """Say of an instance that it is ``Healthy`` or ``Unhealthy``."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explain(InstanceChange):
+    """Say what keeps the group from deciding about an instance, or with nothing that it is over."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Change):
+    """Say in an activity what keeps it from its end, or with nothing that it is over."""
+
+    activity_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountFailure(Change):
+    """Note that a launch failed; the first ``free`` ones of a row cost no wait.
+
+    What was launched before the last failure that counted belongs to the same incident, and adds nothing.
+    """
+
+    launched_at: datetime
+    free: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResetFailures(Change):
+    """End a row of failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetInstance(InstanceChange):
+    """Remove an instance that EC2 has terminated."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetGroup(Change):
+    """Remove a group, with everything that hangs on it."""
+
+
+# What calls are answered with.
+
+
+@dataclass(frozen=True, slots=True)
+class Launched(Change):
+    """A launch has its instance."""
+
+    activity_id: str
+    instance_id: str
+    instance_type: str
+    launch_template: LaunchTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFailed(Change):
+    """EC2 refused a launch."""
+
+    activity_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered(InstanceChange):
+    """An instance is a target of a target group."""
+
+    target_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deregistered(InstanceChange):
+    """An instance is no target of a target group any more."""
+
+    target_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draining(InstanceChange):
+    """An instance that is leaving is deregistered everywhere, and drains for ``delay`` of AWS's seconds at most."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Calls the API, in a thread of its own; safe to repeat."""
+
+    key: str
+    """The instance's id; for a launch its activity's. Only one call at a time is under way for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunInstances(Call):
+    """Launch what was decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterTargets(Call):
+    """Bring an instance's registrations in line with the group's target groups."""
+
+    register: tuple[str, ...]
+    deregister: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeregisterTargets(Call):
+    """Let an instance drain."""
+
+    target_groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateInstances(Call):
+    """End an instance's machine."""
+
+
+Step = Change | Call
