@@ -102,8 +102,8 @@ def _move(instance: Instance, to: str) -> None:
     instance.lifecycle = to
 
 
-def _set_health(_: Group, instance: Instance, change: steps.SetHealth, __: Moment) -> None:
-    instance.health_status = change.status
+def _mark_unhealthy(_: Group, instance: Instance, change: steps.MarkUnhealthy, __: Moment) -> None:
+    instance.health_status, instance.unhealthy_because = "Unhealthy", change.because
 
 
 def _explain(group: Group, instance: Instance, change: steps.Explain, _: Moment) -> None:
@@ -116,17 +116,31 @@ def _forget_instance(group: Group, instance: Instance, _: steps.ForgetInstance, 
     activities.end(group, instance.activity_id, "Successful", now)
 
 
+def _unconfirmed(_: Group, instance: Instance, change: steps.Unconfirmed, __: Moment) -> None:
+    instance.target_groups = _with(instance.target_groups, change.target_group)
+    instance.unconfirmed = _with(instance.unconfirmed, change.target_group)
+
+
 def _registered(_: Group, instance: Instance, change: steps.Registered, __: Moment) -> None:
-    if change.target_group not in instance.target_groups:
-        instance.target_groups = [*instance.target_groups, change.target_group]
+    instance.target_groups = _with(instance.target_groups, change.target_group)
+    instance.unconfirmed = _without(instance.unconfirmed, change.target_group)
 
 
 def _deregistered(_: Group, instance: Instance, change: steps.Deregistered, __: Moment) -> None:
-    instance.target_groups = [arn for arn in instance.target_groups if arn != change.target_group]
+    instance.target_groups = _without(instance.target_groups, change.target_group)
+    instance.unconfirmed = _without(instance.unconfirmed, change.target_group)
 
 
 def _draining(_: Group, instance: Instance, change: steps.Draining, now: Moment) -> None:
     instance.drain_until = now.after(change.delay)
+
+
+def _with(names: list[str], name: str) -> list[str]:
+    return [*_without(names, name), name]
+
+
+def _without(names: list[str], name: str) -> list[str]:
+    return [one for one in names if one != name]
 
 
 _OF_GROUPS: dict[type, Callable[[Group, Any, Moment], None]] = {
@@ -140,9 +154,10 @@ _OF_GROUPS: dict[type, Callable[[Group, Any, Moment], None]] = {
 _OF_INSTANCES: dict[type, Callable[[Group, Instance, Any, Moment], None]] = {
     steps.BeginTermination: _begin_termination,
     steps.Advance: _advance,
-    steps.SetHealth: _set_health,
+    steps.MarkUnhealthy: _mark_unhealthy,
     steps.Explain: _explain,
     steps.ForgetInstance: _forget_instance,
+    steps.Unconfirmed: _unconfirmed,
     steps.Registered: _registered,
     steps.Deregistered: _deregistered,
     steps.Draining: _draining,

@@ -99,6 +99,6 @@ def _target_groups(params: Params) -> list[str]:
 
 
 def _state(group: Group, arn: str) -> str:
-    if all(arn in instance.target_groups for instance in group.live()):
+    if all(arn in i.target_groups and arn not in i.unconfirmed for i in group.live()):
         return "InService"
     return "Adding"

@@ -68,10 +68,19 @@ class Calls:
         """Bring an instance's registrations in line with the group's target groups."""
         targets = [{"Id": call.key}]
         for arn in call.register:
-            self._elbv2.register_targets(TargetGroupArn=arn, Targets=targets)
+            yield steps.Unconfirmed(call.key, arn)
+            try:
+                self._elbv2.register_targets(TargetGroupArn=arn, Targets=targets)
+            except self._elbv2.exceptions.TargetGroupNotFoundException:
+                yield steps.Deregistered(call.key, arn)
+                raise
             yield steps.Registered(call.key, arn)
         for arn in call.deregister:
-            self._elbv2.deregister_targets(TargetGroupArn=arn, Targets=targets)
+            yield steps.Unconfirmed(call.key, arn)
+            try:
+                self._elbv2.deregister_targets(TargetGroupArn=arn, Targets=targets)
+            except self._elbv2.exceptions.TargetGroupNotFoundException:
+                logger.info("%s: %s is gone, and the registration with it", call.key, arn)
             yield steps.Deregistered(call.key, arn)
 
     def deregister(self, call: steps.DeregisterTargets) -> Iterator[steps.Change]:

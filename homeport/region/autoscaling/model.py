@@ -31,12 +31,14 @@ class Instance(msgspec.Struct):
     health_status: str = "Healthy"
     protected: bool = False
     target_groups: list[str] = []
-    """The target groups it is registered with."""
+    """The target groups it is registered with, or may be."""
+    unconfirmed: list[str] = []
+    """Those of them that it may also not be registered with: a call may fail after it has had its effect."""
     in_service_at: datetime | None = None
     drain_until: datetime | None = None
     """When its deregistration delay ends; set while it drains."""
     unhealthy_because: str = ""
-    """Set with a user's own verdict on its health."""
+    """Why it is called unhealthy, by a user or by a health check: it does not recover by itself."""
     explanation: str = ""
     """What keeps the group from deciding about it."""
 

@@ -74,7 +74,7 @@ def _scale_in(at: Situation, live: list[Instance], count: int) -> Iterator[Step]
     chosen: list[str] = []
     for _ in range(count):
         instance = decisions.choose_scale_in(at.group, leaving=chosen, pick=at.pick)
-        if instance is None or instance.instance_id in at.facts.busy:
+        if instance is None:
             return
         chosen.append(instance.instance_id)
         shrinking = f"shrinking the capacity from {len(live)} to {at.group.desired}"
@@ -86,9 +86,11 @@ def _waits_to_launch(at: Situation) -> bool:
 
 
 def _all_in_service(at: Situation, live: list[Instance]) -> bool:
-    """Whether all capacity is known to be there: else what is terminated might be all that serves."""
+    """Whether all capacity is known to be there, and to stay as it is: what goes else might be all that serves."""
+    known, busy = at.facts.instances, at.facts.busy
     return not at.group.launches and all(
-        STATES[i.lifecycle].traffic and at.facts.instances[i.instance_id].state != UNKNOWN for i in live
+        STATES[i.lifecycle].traffic and known[i.instance_id].state != UNKNOWN and i.instance_id not in busy
+        for i in live
     )
 
 

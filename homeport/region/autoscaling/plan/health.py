@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from homeport.region.autoscaling.lifecycle import STATES, is_ending, termination_of
 from homeport.region.autoscaling.model import Instance
 from homeport.region.autoscaling.plan.facts import UNKNOWN, InstanceFacts, Situation
-from homeport.region.autoscaling.plan.steps import BeginTermination, CountFailure, Explain, SetHealth, Step
+from homeport.region.autoscaling.plan.steps import BeginTermination, CountFailure, Explain, MarkUnhealthy, Step
 
 EARLY_SECONDS = 60
 """AWS's seconds in service before which the end of an instance counts as a failed launch.
@@ -39,7 +39,7 @@ def check_health(at: Situation) -> Iterator[Step]:
             yield Explain(instance.instance_id, explanation)
         why = why_unhealthy(at, instance, fact)
         if why and instance.health_status != "Unhealthy":
-            yield SetHealth(instance.instance_id, "Unhealthy")
+            yield MarkUnhealthy(instance.instance_id, why)
         if why and replaces:
             yield from _failure(at, instance)
             yield BeginTermination(instance.instance_id, why)

@@ -32,22 +32,25 @@ def put_into_service(at: Situation) -> Iterator[Step]:
     wanted, registers = group.target_groups, group.allows("AddToLoadBalancer")
     for instance, fact in at.idle():
         settled = instance.lifecycle == IN_SERVICE
-        if settled and (instance.target_groups == wanted or not registers or fact.state == UNKNOWN):
+        registered = instance.target_groups == wanted and not instance.unconfirmed
+        if settled and (registered or not registers or fact.state == UNKNOWN):
             continue
         after = following(instance.lifecycle, hooked)
         arrives = fact.state == "running" and STATES[instance.lifecycle].capacity and bool(after)
         if not (settled or arrives) or waits(instance.lifecycle, hooked) or why_unhealthy(at, instance, fact):
             continue
-        if (settled or STATES[after].traffic) and registers and set(instance.target_groups) != set(wanted):
-            yield _registration(instance, wanted)
+        call = _registration(instance, wanted)
+        if (settled or STATES[after].traffic) and registers and (call.register or call.deregister):
+            yield call
         elif arrives:
             yield Advance(instance.instance_id, after)
 
 
-def _registration(instance: Instance, wanted: list[str]) -> Step:
+def _registration(instance: Instance, wanted: list[str]) -> RegisterTargets:
+    confirmed = [arn for arn in instance.target_groups if arn not in instance.unconfirmed]
     return RegisterTargets(
         instance.instance_id,
-        register=tuple(arn for arn in wanted if arn not in instance.target_groups),
+        register=tuple(arn for arn in wanted if arn not in confirmed),
         deregister=tuple(arn for arn in instance.target_groups if arn not in wanted),
     )
 

@@ -41,10 +41,10 @@ class Advance(InstanceChange):
 
 
 @dataclass(frozen=True, slots=True)
-class SetHealth(InstanceChange):
-    """Say of an instance that it is ``Healthy`` or ``Unhealthy``."""
+class MarkUnhealthy(InstanceChange):
+    """Call an instance ``Unhealthy``; only a user calls it healthy again."""
 
-    status: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,13 @@ class LaunchFailed(Change):
 
     activity_id: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed(InstanceChange):
+    """Whether an instance is a target of a target group is open from now on: a call is about to change it."""
+
+    target_group: str
 
 
 @dataclass(frozen=True, slots=True)
