@@ -9,7 +9,14 @@ import msgspec
 
 from homeport.region.autoscaling import decisions
 from homeport.region.autoscaling.apply import apply
-from homeport.region.autoscaling.lifecycle import IN_SERVICE, STATES, is_ending
+from homeport.region.autoscaling.lifecycle import (
+    IN_SERVICE,
+    LAUNCHING_TRANSITION,
+    STATES,
+    TERMINATING_TRANSITION,
+    is_ending,
+    waits,
+)
 from homeport.region.autoscaling.model import AutoScaling, Group, Instance, LaunchTemplate
 from homeport.region.autoscaling.plan import plan, steps
 from homeport.region.autoscaling.plan.capacity import BALANCING, DIFFERENCE
@@ -26,8 +33,16 @@ class CallError(Exception):
     """A call that failed, or had no answer."""
 
 
-def new_group(minimum=0, desired=0, maximum=6, targets=()):
-    return Group(
+class Hooked(Group):
+    """As a group with lifecycle hooks will be."""
+
+    @property
+    def hooked(self) -> frozenset[str]:
+        return frozenset({LAUNCHING_TRANSITION, TERMINATING_TRANSITION})
+
+
+def new_group(minimum=0, desired=0, maximum=6, targets=(), kind=Group):
+    return kind(
         name="g",
         arn="arn:aws:autoscaling:eu-central-1:1:g",
         created=datetime(2026, 1, 1, tzinfo=UTC),
@@ -151,7 +166,9 @@ class World:
             case steps.BeginTermination():
                 self.check_termination(change)
             case steps.Advance():
-                assert change.to == IN_SERVICE
+                if change.to != IN_SERVICE:
+                    assert waits(change.to, group.hooked), "no hook waits there"
+                    return
                 assert self.ec2[change.instance_id] == "running"
                 assert change.instance_id not in self.lost
                 if group.allows("AddToLoadBalancer"):
@@ -272,6 +289,12 @@ class World:
         """Change the group as a handler of the API does."""
         apply(self.model, self.group, change, self.now)
 
+    def complete(self, name: str) -> None:
+        """Complete the hook that an instance waits for, if it does."""
+        instance = self.group.instances[name]
+        if waits(instance.lifecycle, self.group.hooked):
+            self.change(steps.Advance(name, STATES[instance.lifecycle].next))
+
     def progress(self, name: str) -> None:
         """Let a machine do what comes next by itself."""
         after = {"pending": "running", "stopping": "stopped", "shutting-down": "terminated"}
@@ -305,6 +328,8 @@ class World:
             for name in self.ec2:
                 self.progress(name)
                 self.drain(name)
+            for name in self.group.instances:
+                self.complete(name)
             keys = list(self.under_way)
             self.chance.shuffle(keys)
             for key in keys:

@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from homeport.region.autoscaling import decisions
 from homeport.region.autoscaling.groups import PROCESSES
 from homeport.region.autoscaling.lifecycle import IN_SERVICE, is_ending, termination_of
+from homeport.region.autoscaling.model import Group
 from homeport.region.autoscaling.plan.steps import BeginTermination
-from tests.unit.simulated_group import ZONES, World, new_group
+from tests.unit.simulated_group import ZONES, Hooked, World, new_group
 
 TARGETS = ["tg-1", "tg-2"]
 choice = st.integers(0, 1000)
@@ -27,11 +28,12 @@ class AGroup(RuleBasedStateMachine):
         settles=st.booleans(),
         awake=st.booleans(),
         ends=st.sampled_from([False, False, True]),
+        kind=st.sampled_from([Group, Group, Hooked]),
     )
-    def begin(self, *, seed, desired, arns, zones, settles, awake, ends):
+    def begin(self, *, seed, desired, arns, zones, settles, awake, ends, kind):
         """``awake``: a pass follows on whatever happens; ``ends``: the group is deleted at last."""
         self.awake, self.ends = awake, ends
-        group = new_group(desired=desired, targets=arns)
+        group = new_group(desired=desired, targets=arns, kind=kind)
         group.subnets = {zone: group.subnets[zone] for zone in sorted(zones)}
         self.world = World(group, random.Random(seed))
         if settles:
@@ -77,6 +79,11 @@ class AGroup(RuleBasedStateMachine):
         for name in self.world.ec2:
             self.world.progress(name)
         self.world.look()
+
+    @precondition(has_members)
+    @rule(number=choice)
+    def a_hook_is_completed(self, number):
+        self.world.complete(self.member(number).instance_id)
 
     @precondition(lambda self: self.world.ec2)
     @rule(number=choice)
