@@ -14,14 +14,13 @@ from homeport.region.autoscaling.model import Group
 from homeport.region.autoscaling.plan import plan
 from homeport.region.autoscaling.plan.steps import Call, Change, Explain, ForgetInstance, Note
 from homeport.region.autoscaling.service import Service
+from homeport.region.backoff import Backoff
 from homeport.region.runner import Runner
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 """Between passes while nobody wakes the loop; a pass over a quiet fleet costs microseconds."""
-RETRY_SECONDS = 1.0
-"""Real seconds after a pass that failed."""
 ROUNDS = 10
 """How often one pass plans anew at most: each part of a plan changes the group once, then the next one does."""
 
@@ -36,6 +35,7 @@ class Controller:
         self._targets = targets
         self._runner = Runner("autoscaling-step")
         self._runner.done = self.wake
+        self._backoff = Backoff()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="autoscaling", daemon=True)
@@ -53,7 +53,8 @@ class Controller:
         """Stop planning and wait for the calls under way; instances stay as they are."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(timeout=30)
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
         self._runner.close()
 
     def _run(self) -> None:
@@ -65,13 +66,18 @@ class Controller:
     def look(self) -> None:
         """Look at each group once."""
         for name in list(self._service.model.groups):
+            if not self._backoff.ready(name):
+                continue
             try:
                 with self._service.lock:
                     if group := self._service.model.groups.get(name):
                         self._carry_out(group)
-            except Exception:
-                logger.exception("group %s: pass failed, next one follows", name)
-                self._stop.wait(RETRY_SECONDS)
+            except Exception as error:
+                if self._backoff.failed(name, f"{type(error).__name__}: {error}"):
+                    logger.exception("group %s: pass failed, others follow", name)
+            else:
+                if self._backoff.ok(name):
+                    logger.info("group %s: passes go on", name)
 
     def _carry_out(self, group: Group) -> None:
         facts = gather(group, self._machines, self._targets, self._runner.busy())
