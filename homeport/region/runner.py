@@ -33,17 +33,19 @@ class Runner:
         with self._lock:
             return frozenset(self._busy)
 
-    def run(self, key: str, step: Callable[[], None], tell: Callable[[str], None] = lambda _: None) -> bool:
+    def run(
+        self, key: str, step: Callable[[], None], *, tell: Callable[[str], None] = lambda _: None, label: str = ""
+    ) -> bool:
         """Run a step in the pool and return True, unless its key is busy or failed a moment ago.
 
         ``tell`` is given why the step failed, unless it was told before, and nothing (``""``) once a step of
-        the same key has succeeded again.
+        the same key has succeeded again. The log calls the step by its ``label``, else by its key.
         """
         with self._lock:
             if self._closing or key in self._busy or not self._backoff.ready(key):
                 return False
             self._busy.add(key)
-        self._pool.submit(self._work, key, step, tell)
+        self._pool.submit(self._work, key, step, tell, label or key)
         return True
 
     def forget(self, key: str) -> None:
@@ -57,7 +59,7 @@ class Runner:
             self._closing = True
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _work(self, key: str, step: Callable[[], None], tell: Callable[[str], None]) -> None:
+    def _work(self, key: str, step: Callable[[], None], tell: Callable[[str], None], label: str) -> None:
         error: Exception | None = None
         try:
             step()
@@ -68,7 +70,7 @@ class Runner:
             news = self._backoff.failed(key, message) if error else self._backoff.ok(key)
         try:
             if news:
-                self._say(key, error)
+                self._say(label, error)
                 tell(message)
         finally:
             # Last: whoever sees the key free sees also what the step has done.
@@ -77,8 +79,8 @@ class Runner:
         if error is None:
             self.done()
 
-    def _say(self, key: str, error: Exception | None) -> None:
+    def _say(self, label: str, error: Exception | None) -> None:
         if error is None:
-            logger.info("%s: %s: done now, after it had failed", self._name, key)
+            logger.info("%s: %s: done now, after it had failed", self._name, label)
         else:
-            logger.error("%s: %s: tried again: %s: %s", self._name, key, type(error).__name__, error, exc_info=error)
+            logger.error("%s: %s: tried again: %s: %s", self._name, label, type(error).__name__, error, exc_info=error)

@@ -18,7 +18,7 @@ from homeport.region.autoscaling.lifecycle import (
     waits,
 )
 from homeport.region.autoscaling.model import AutoScaling, Group, Instance, LaunchTemplate
-from homeport.region.autoscaling.plan import plan, steps
+from homeport.region.autoscaling.plan import changes, plan, steps
 from homeport.region.autoscaling.plan.capacity import BALANCING, DIFFERENCE
 from homeport.region.autoscaling.plan.facts import UNKNOWN, Facts, InstanceFacts, Moment
 from homeport.region.autoscaling.plan.health import GROUP_DELETED
@@ -117,14 +117,14 @@ class World:
         facts, count, before = self.facts(), 0, []
         for _ in range(ROUNDS):
             planned = self._plan(facts)
-            changes = [step for step in planned if isinstance(step, steps.Change)]
-            assert not set(changes) & set(before), "planned again what has been applied"
-            for change in changes:
+            decided = [step for step in planned if isinstance(step, changes.Change)]
+            assert not set(decided) & set(before), "planned again what has been applied"
+            for change in decided:
                 self.check(change)
                 apply(self.model, self.group, change, self.now)
                 count += 1
-            before += changes
-            if not changes or self.gone:
+            before += decided
+            if not decided or self.gone:
                 break
         else:
             raise AssertionError(f"no end of changes: {before}")
@@ -144,13 +144,13 @@ class World:
         assert msgspec.json.encode(self.group) == group, "a plan changed the group"
         return planned
 
-    def check(self, change: steps.Change) -> None:
+    def check(self, change: changes.Change) -> None:
         """Say whether a change is allowed now, whatever has led to it."""
         group, live = self.group, self.group.live()
-        if isinstance(change, steps.InstanceChange):
+        if isinstance(change, changes.InstanceChange):
             assert change.instance_id not in self.under_way, f"busy: {change}"
         match change:
-            case steps.BeginLaunch():
+            case changes.BeginLaunch():
                 after = len(live) + len(group.launches) + 1
                 most = decisions.most_while_rebalancing(group) if change.cause == BALANCING else group.desired
                 assert after <= most, f"{after} of at most {most}"
@@ -161,11 +161,11 @@ class World:
                 assert not group.deleting
                 assert change.subnet_id in group.subnets[change.zone]
                 assert group.retry_at is None or self.wall >= group.retry_at, "before the wait is over"
-            case steps.MarkUnhealthy():
+            case changes.MarkUnhealthy():
                 self.check_health(group.instances[change.instance_id])
-            case steps.BeginTermination():
+            case changes.BeginTermination():
                 self.check_termination(change)
-            case steps.Advance():
+            case changes.Advance():
                 if change.to != IN_SERVICE:
                     assert waits(change.to, group.hooked), "no hook waits there"
                     return
@@ -173,10 +173,10 @@ class World:
                 assert change.instance_id not in self.lost
                 if group.allows("AddToLoadBalancer"):
                     assert {(arn, change.instance_id) for arn in group.target_groups} <= self.registered
-            case steps.ForgetInstance():
+            case changes.ForgetInstance():
                 assert self.ec2[change.instance_id] == "terminated", "forgotten while it may run"
                 assert is_ending(group.instances[change.instance_id].lifecycle)
-            case steps.ForgetGroup():
+            case changes.ForgetGroup():
                 assert group.deleting
                 assert not group.instances
                 assert not group.launches
@@ -189,7 +189,7 @@ class World:
         ended = self.ec2[instance.instance_id] not in ("pending", "running")
         assert ended or (instance.instance_id in self.unhealthy and serves), "healthy"
 
-    def check_termination(self, change: steps.BeginTermination) -> None:
+    def check_termination(self, change: changes.BeginTermination) -> None:
         """Say whether an instance may go."""
         group, instance = self.group, self.group.instances[change.instance_id]
         live = group.live()
@@ -234,7 +234,7 @@ class World:
         except CallError:
             pass
 
-    def _make(self, call: steps.Call, how: str) -> Iterator[steps.Change]:
+    def _make(self, call: steps.Call, how: str) -> Iterator[changes.Change]:
         if isinstance(call, steps.RunInstances):
             yield from self._run(call, how)
         elif isinstance(call, steps.RegisterTargets):
@@ -243,7 +243,7 @@ class World:
             self._may_refuse(how)
             self.registered -= {(arn, call.key) for arn in call.target_groups}
             self._may_lose(how)
-            yield steps.Draining(call.key, 60)
+            yield changes.Draining(call.key, 60)
         elif isinstance(call, steps.TerminateInstances):
             self._may_refuse(how)
             if self.ec2[call.key] != "terminated":
@@ -251,31 +251,31 @@ class World:
             self.lost.discard(call.key)
             self._may_lose(how)
 
-    def _run(self, call: steps.RunInstances, how: str) -> Iterator[steps.Change]:
+    def _run(self, call: steps.RunInstances, how: str) -> Iterator[changes.Change]:
         if how == "refused" and call.key not in self.tokens:
-            yield steps.LaunchFailed(call.key, "no such image")
+            yield changes.LaunchFailed(call.key, "no such image")
             return
         name = self.tokens.setdefault(call.key, f"i-{len(self.tokens)}")
         self.ec2.setdefault(name, "pending")
         self._may_lose(how)
-        yield steps.Launched(call.key, name, "t3.micro", LaunchTemplate("lt-1", "lt", "1"))
+        yield changes.Launched(call.key, name, "t3.micro", LaunchTemplate("lt-1", "lt", "1"))
 
-    def _register(self, call: steps.RegisterTargets, how: str) -> Iterator[steps.Change]:
+    def _register(self, call: steps.RegisterTargets, how: str) -> Iterator[changes.Change]:
         for arn in call.register:
-            yield steps.Unconfirmed(call.key, arn)
+            yield changes.Unconfirmed(call.key, arn)
             self._may_refuse(how)
             self.registered.add((arn, call.key))
             self.serving.add((arn, call.key))
             self._may_lose(how)
-            yield steps.Registered(call.key, arn)
+            yield changes.Registered(call.key, arn)
         for arn in call.deregister:
-            yield steps.Unconfirmed(call.key, arn)
+            yield changes.Unconfirmed(call.key, arn)
             self._may_refuse(how)
             self.registered.discard((arn, call.key))
             # A group does not wait for the drain of a target group that a user detaches.
             self.serving.discard((arn, call.key))
             self._may_lose(how)
-            yield steps.Deregistered(call.key, arn)
+            yield changes.Deregistered(call.key, arn)
 
     def _may_refuse(self, how: str) -> None:
         if how == "refused":
@@ -285,7 +285,7 @@ class World:
         if how == "lost":
             raise CallError
 
-    def change(self, change: steps.Change) -> None:
+    def change(self, change: changes.Change) -> None:
         """Change the group as a handler of the API does."""
         apply(self.model, self.group, change, self.now)
 
@@ -293,7 +293,7 @@ class World:
         """Complete the hook that an instance waits for, if it does."""
         instance = self.group.instances[name]
         if waits(instance.lifecycle, self.group.hooked):
-            self.change(steps.Advance(name, STATES[instance.lifecycle].next))
+            self.change(changes.Advance(name, STATES[instance.lifecycle].next))
 
     def progress(self, name: str) -> None:
         """Let a machine do what comes next by itself."""

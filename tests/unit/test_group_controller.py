@@ -11,7 +11,7 @@ from homeport.region.autoscaling.calls import Calls
 from homeport.region.autoscaling.controller import Controller
 from homeport.region.autoscaling.lifecycle import IN_SERVICE
 from homeport.region.autoscaling.model import LaunchTemplate
-from homeport.region.autoscaling.plan import steps
+from homeport.region.autoscaling.plan import changes, steps
 from homeport.region.autoscaling.plan.health import UNKNOWN_MACHINE
 from homeport.region.autoscaling.service import Service
 from homeport.region.clock import Clock
@@ -56,7 +56,7 @@ class Answers:
         if isinstance(call, steps.RunInstances):
             name = f"i-{len(self.machines.states)}"
             self.machines.states[name] = "running"
-            yield steps.Launched(call.key, name, "t3.micro", LaunchTemplate("lt-1", "lt", "1"))
+            yield changes.Launched(call.key, name, "t3.micro", LaunchTemplate("lt-1", "lt", "1"))
         elif isinstance(call, steps.TerminateInstances):
             self.machines.states[call.key] = "terminated"
 
@@ -89,7 +89,7 @@ def add(service, controller, size, **fields):
     service.model.groups[group.name] = group
 
     def in_service():
-        controller.look()
+        controller.reconcile()
         return sum(i.lifecycle == IN_SERVICE for i in group.instances.values()) == size
 
     eventually(in_service, 10, "all in service")
@@ -102,12 +102,12 @@ def test_an_instance_whose_machine_is_not_known_stays_and_that_is_logged_once(se
     lost = next(iter(group.instances))
     state = machines.states.pop(lost)
     for _ in range(3):
-        controller.look()
+        controller.reconcile()
     assert set(group.instances) == {"i-0", "i-1"}
     assert caplog.text.count(UNKNOWN_MACHINE) == 1
     assert [a.status_message for a in group.activities].count(UNKNOWN_MACHINE) == 1
     machines.states[lost] = state
-    controller.look()
+    controller.reconcile()
     assert caplog.text.count("known again") == 1
     assert not any(a.status_message for a in group.activities)
 
@@ -116,17 +116,30 @@ def test_what_keeps_a_call_from_its_end_is_in_the_activity_until_it_is_over(serv
     group = add(service, controller, 1)
     calls.fails = OSError("no route")
     group.settings["DesiredCapacity"] = 0
-    controller.look()
+    controller.reconcile()
     activity = group.activities[0]
     eventually(lambda: activity.status_message == "OSError: no route", 10, "told")
     calls.fails = None
 
     def ended():
-        controller.look()
+        controller.reconcile()
         return not group.instances
 
     eventually(ended, 10, "tried again")
     assert (activity.status_code, activity.status_message) == ("Successful", "")
+
+
+def test_a_group_that_is_deleted_goes_without_a_word(service, controller, caplog):
+    caplog.set_level(logging.INFO)
+    group = add(service, controller, 2)
+    group.deleting = True
+
+    def gone():
+        controller.reconcile()
+        return not service.model.groups
+
+    eventually(gone, 10, "the group is gone")
+    assert caplog.text == ""
 
 
 def test_no_second_call_for_what_is_busy(service, controller, calls):
@@ -135,7 +148,7 @@ def test_no_second_call_for_what_is_busy(service, controller, calls):
     calls.gate.clear()
     group.settings["DesiredCapacity"] = 0
     for _ in range(5):
-        controller.look()
+        controller.reconcile()
     eventually(lambda: calls.made, 10, "the call is made")
     assert calls.made == [steps.TerminateInstances("i-0")]
 
@@ -145,7 +158,7 @@ def test_one_group_that_cannot_be_planned_keeps_no_other_from_it(service, contro
     broken.name, broken.settings = "broken", {"MinSize": 0}
     service.model.groups["broken"] = broken
     add(service, controller, 1)
-    controller.look()
+    controller.reconcile()
     assert caplog.text.count("group broken: pass failed") == 1
 
 
@@ -161,7 +174,7 @@ def test_with_a_target_group_that_is_gone_nothing_is_registered(elbv2):
     calls = Calls(None, client)
     stub.add_client_error("register_targets", "TargetGroupNotFound", http_status_code=400)
     made = calls.make(new_group(), steps.RegisterTargets("i-0", ("tg",)))
-    assert [next(made), next(made)] == [steps.Unconfirmed("i-0", "tg"), steps.Deregistered("i-0", "tg")]
+    assert [next(made), next(made)] == [changes.Unconfirmed("i-0", "tg"), changes.Deregistered("i-0", "tg")]
     with pytest.raises(client.exceptions.TargetGroupNotFoundException):
         next(made)
 
@@ -170,7 +183,7 @@ def test_leaving_a_target_group_that_is_gone_is_done(elbv2):
     client, stub = elbv2
     stub.add_client_error("deregister_targets", "TargetGroupNotFound", http_status_code=400)
     given = list(Calls(None, client).make(new_group(), steps.RegisterTargets("i-0", (), ("tg",))))
-    assert given[-1] == steps.Deregistered("i-0", "tg")
+    assert given[-1] == changes.Deregistered("i-0", "tg")
 
 
 def test_what_the_call_before_did_is_known_when_the_next_one_fails(elbv2):
@@ -182,9 +195,9 @@ def test_what_the_call_before_did_is_known_when_the_next_one_fails(elbv2):
     with pytest.raises(client.exceptions.ClientError):
         next(made)
     assert given == [
-        steps.Unconfirmed("i-0", "tg-1"),
-        steps.Registered("i-0", "tg-1"),
-        steps.Unconfirmed("i-0", "tg-2"),
+        changes.Unconfirmed("i-0", "tg-1"),
+        changes.Registered("i-0", "tg-1"),
+        changes.Unconfirmed("i-0", "tg-2"),
     ]
 
 
@@ -193,4 +206,4 @@ def test_what_ec2_does_not_know_at_all_is_over():
     with Stubber(client) as stub:
         stub.add_client_error("terminate_instances", "InvalidInstanceID.NotFound", http_status_code=400)
         given = list(Calls(client, None).make(new_group(), steps.TerminateInstances("i-0")))
-    assert given == [steps.ForgetInstance("i-0")]
+    assert given == [changes.ForgetInstance("i-0")]

@@ -7,10 +7,10 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from homeport.region.autoscaling import decisions
-from homeport.region.autoscaling.groups import PROCESSES
 from homeport.region.autoscaling.lifecycle import IN_SERVICE, is_ending, termination_of
 from homeport.region.autoscaling.model import Group
-from homeport.region.autoscaling.plan.steps import BeginTermination
+from homeport.region.autoscaling.plan.changes import BeginTermination
+from homeport.region.autoscaling.suspension import PROCESSES
 from tests.unit.simulated_group import ZONES, Hooked, World, new_group
 
 TARGETS = ["tg-1", "tg-2"]

@@ -10,7 +10,7 @@ from homeport.region.autoscaling.lifecycle import (
     PENDING,
     TERMINATING,
 )
-from homeport.region.autoscaling.plan import steps
+from homeport.region.autoscaling.plan import changes, steps
 from homeport.region.autoscaling.plan.health import UNKNOWN_MACHINE
 from tests.unit.simulated_group import Hooked, World, new_group
 
@@ -129,7 +129,7 @@ def test_a_machine_that_is_not_known_drains_too_and_ec2_is_asked_to_end_it():
     world = settled(desired=1)
     (member,) = members(world)
     world.lost.add(member.instance_id)
-    world.change(steps.BeginTermination(member.instance_id, "a user request"))
+    world.change(changes.BeginTermination(member.instance_id, "a user request"))
     world.group.settings["DesiredCapacity"] = 0
     world.look()
     assert world.under_way == {member.instance_id: steps.TerminateInstances(member.instance_id)}
@@ -154,7 +154,7 @@ def test_hooks_wait_in_the_states_that_the_table_says_and_nowhere_else():
     world.complete(member.instance_id)
     go_on()
     assert member.lifecycle == IN_SERVICE
-    world.change(steps.BeginTermination(member.instance_id, "a user request"))
+    world.change(changes.BeginTermination(member.instance_id, "a user request"))
     world.group.settings["DesiredCapacity"] = 0
     go_on()
     assert member.lifecycle == "Terminating:Wait"
@@ -169,4 +169,4 @@ def test_no_instance_skips_what_the_table_says():
     world = settled(desired=1)
     (member,) = members(world)
     with pytest.raises(ValueError, match="no instance goes from InService to Pending"):
-        world.change(steps.Advance(member.instance_id, PENDING))
+        world.change(changes.Advance(member.instance_id, PENDING))

@@ -3,7 +3,6 @@ import threading
 
 import pytest
 
-from homeport.region.backoff import WAITS_SECONDS, Backoff
 from homeport.region.runner import Runner
 from tests.polling import eventually
 
@@ -44,13 +43,14 @@ def test_a_failure_is_told_once_and_so_is_its_end(runner, caplog):
             raise LookupError("nothing there")
 
     for _ in range(2):
-        eventually(lambda: runner.run("a", step, told.append), 10, "a try")
+        eventually(lambda: runner.run("a", step, tell=told.append, label="the first of all"), 10, "a try")
         free(runner)
     fails[0] = False
-    eventually(lambda: runner.run("a", step, told.append), 10, "a third try")
+    eventually(lambda: runner.run("a", step, tell=told.append, label="the first of all"), 10, "a third try")
     free(runner)
     assert told == ["LookupError: nothing there", ""]
     assert [r.levelname for r in caplog.records] == ["ERROR", "INFO"]
+    assert caplog.text.count("the first of all") == 2
 
 
 def test_a_step_that_failed_is_put_off_and_only_that(runner):
@@ -75,7 +75,7 @@ def test_whoever_is_told_cannot_keep_a_key_busy(runner):
     def tell(message):
         raise OSError(message)
 
-    runner.run("a", lambda: 1 / 0, tell)
+    runner.run("a", lambda: 1 / 0, tell=tell)
     free(runner)
 
 
@@ -90,28 +90,3 @@ def test_close_waits_for_what_is_under_way_and_takes_no_more():
     gate.set()
     closer.join(10)
     assert ran == ["a"]
-
-
-def test_the_waits_grow_to_the_last_and_begin_anew_after_a_success():
-    now = [0.0]
-    backoff = Backoff(clock=lambda: now[0])
-    for wait in (*WAITS_SECONDS, WAITS_SECONDS[-1]):
-        backoff.failed("a", "no")
-        assert not backoff.ready("a")
-        now[0] += wait - 0.01
-        assert not backoff.ready("a")
-        now[0] += 0.01
-        assert backoff.ready("a")
-    assert backoff.ok("a")
-    assert not backoff.ok("a")
-    backoff.failed("a", "no")
-    now[0] += WAITS_SECONDS[0]
-    assert backoff.ready("a")
-
-
-def test_only_another_message_is_news():
-    backoff = Backoff()
-    assert [backoff.failed("a", message) for message in ("x", "x", "y", "y", "x")] == [True, False, True, False, True]
-    assert backoff.failed("b", "x")
-    backoff.ok("a")
-    assert backoff.failed("a", "x")

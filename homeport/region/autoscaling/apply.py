@@ -6,32 +6,32 @@ from typing import Any
 from homeport.region.autoscaling import activities, decisions
 from homeport.region.autoscaling.lifecycle import STATES, permits, termination_of
 from homeport.region.autoscaling.model import AutoScaling, Group, Instance, Launch
-from homeport.region.autoscaling.plan import steps
+from homeport.region.autoscaling.plan import changes
 from homeport.region.autoscaling.plan.facts import Moment
 
 
-def apply(model: AutoScaling, group: Group, change: steps.Change, now: Moment) -> None:
+def apply(model: AutoScaling, group: Group, change: changes.Change, now: Moment) -> None:
     """Make a change so. An answer to a call about an instance or a launch that has gone is ignored.
 
     Raises:
         ValueError: The lifecycle table does not permit it.
     """
-    if isinstance(change, steps.ForgetGroup):
+    if isinstance(change, changes.ForgetGroup):
         model.forget(group)
-    elif isinstance(change, steps.InstanceChange):
+    elif isinstance(change, changes.InstanceChange):
         if instance := group.instances.get(change.instance_id):
             _OF_INSTANCES[type(change)](group, instance, change, now)
     else:
         _OF_GROUPS[type(change)](group, change, now)
 
 
-def _begin_launch(group: Group, change: steps.BeginLaunch, now: Moment) -> None:
+def _begin_launch(group: Group, change: changes.BeginLaunch, now: Moment) -> None:
     activity = activities.begin(group, "Launching a new EC2 instance", change.cause, change.zone, now)
     launch = Launch(activity.activity_id, change.zone, change.subnet_id, now.wall)
     group.launches[activity.activity_id] = launch
 
 
-def _launched(group: Group, change: steps.Launched, _: Moment) -> None:
+def _launched(group: Group, change: changes.Launched, _: Moment) -> None:
     launch = group.launches.pop(change.activity_id, None)
     if launch is None:
         return
@@ -49,14 +49,14 @@ def _launched(group: Group, change: steps.Launched, _: Moment) -> None:
         activity.status_code, activity.progress = "PreInService", 30
 
 
-def _launch_failed(group: Group, change: steps.LaunchFailed, now: Moment) -> None:
+def _launch_failed(group: Group, change: changes.LaunchFailed, now: Moment) -> None:
     launch = group.launches.pop(change.activity_id, None)
     if launch is not None:
-        _count_failure(group, steps.CountFailure(launch.decided_at), now)
+        _count_failure(group, changes.CountFailure(launch.decided_at), now)
         activities.end(group, change.activity_id, "Failed", now, change.message)
 
 
-def _count_failure(group: Group, change: steps.CountFailure, now: Moment) -> None:
+def _count_failure(group: Group, change: changes.CountFailure, now: Moment) -> None:
     if group.failed_at is not None and change.launched_at <= group.failed_at:
         return
     group.failures += 1
@@ -64,15 +64,15 @@ def _count_failure(group: Group, change: steps.CountFailure, now: Moment) -> Non
     group.retry_at = now.after(decisions.backoff(group.failures - change.free))
 
 
-def _reset_failures(group: Group, _: steps.ResetFailures, __: Moment) -> None:
+def _reset_failures(group: Group, _: changes.ResetFailures, __: Moment) -> None:
     group.failures, group.failed_at, group.retry_at = 0, None, None
 
 
-def _note(group: Group, change: steps.Note, _: Moment) -> None:
+def _note(group: Group, change: changes.Note, _: Moment) -> None:
     activities.note(group, change.activity_id, change.message)
 
 
-def _begin_termination(group: Group, instance: Instance, change: steps.BeginTermination, now: Moment) -> None:
+def _begin_termination(group: Group, instance: Instance, change: changes.BeginTermination, now: Moment) -> None:
     row = STATES[instance.lifecycle]
     if row.capacity and not row.traffic:
         activities.end(group, instance.activity_id, "Failed", now, change.because)
@@ -89,7 +89,7 @@ def _begin_termination(group: Group, instance: Instance, change: steps.BeginTerm
         activity.status_code = "WaitingForELBConnectionDraining"
 
 
-def _advance(group: Group, instance: Instance, change: steps.Advance, now: Moment) -> None:
+def _advance(group: Group, instance: Instance, change: changes.Advance, now: Moment) -> None:
     _move(instance, change.to)
     if STATES[change.to].traffic:
         instance.in_service_at = now.wall
@@ -102,36 +102,36 @@ def _move(instance: Instance, to: str) -> None:
     instance.lifecycle = to
 
 
-def _mark_unhealthy(_: Group, instance: Instance, change: steps.MarkUnhealthy, __: Moment) -> None:
+def _mark_unhealthy(_: Group, instance: Instance, change: changes.MarkUnhealthy, __: Moment) -> None:
     instance.health_status, instance.unhealthy_because = "Unhealthy", change.because
 
 
-def _explain(group: Group, instance: Instance, change: steps.Explain, _: Moment) -> None:
+def _explain(group: Group, instance: Instance, change: changes.Explain, _: Moment) -> None:
     instance.explanation = change.message
     activities.note(group, instance.activity_id, change.message)
 
 
-def _forget_instance(group: Group, instance: Instance, _: steps.ForgetInstance, now: Moment) -> None:
+def _forget_instance(group: Group, instance: Instance, _: changes.ForgetInstance, now: Moment) -> None:
     del group.instances[instance.instance_id]
     activities.end(group, instance.activity_id, "Successful", now)
 
 
-def _unconfirmed(_: Group, instance: Instance, change: steps.Unconfirmed, __: Moment) -> None:
+def _unconfirmed(_: Group, instance: Instance, change: changes.Unconfirmed, __: Moment) -> None:
     instance.target_groups = _with(instance.target_groups, change.target_group)
     instance.unconfirmed = _with(instance.unconfirmed, change.target_group)
 
 
-def _registered(_: Group, instance: Instance, change: steps.Registered, __: Moment) -> None:
+def _registered(_: Group, instance: Instance, change: changes.Registered, __: Moment) -> None:
     instance.target_groups = _with(instance.target_groups, change.target_group)
     instance.unconfirmed = _without(instance.unconfirmed, change.target_group)
 
 
-def _deregistered(_: Group, instance: Instance, change: steps.Deregistered, __: Moment) -> None:
+def _deregistered(_: Group, instance: Instance, change: changes.Deregistered, __: Moment) -> None:
     instance.target_groups = _without(instance.target_groups, change.target_group)
     instance.unconfirmed = _without(instance.unconfirmed, change.target_group)
 
 
-def _draining(_: Group, instance: Instance, change: steps.Draining, now: Moment) -> None:
+def _draining(_: Group, instance: Instance, change: changes.Draining, now: Moment) -> None:
     instance.drain_until = now.after(change.delay)
 
 
@@ -144,21 +144,21 @@ def _without(names: list[str], name: str) -> list[str]:
 
 
 _OF_GROUPS: dict[type, Callable[[Group, Any, Moment], None]] = {
-    steps.BeginLaunch: _begin_launch,
-    steps.Launched: _launched,
-    steps.LaunchFailed: _launch_failed,
-    steps.CountFailure: _count_failure,
-    steps.ResetFailures: _reset_failures,
-    steps.Note: _note,
+    changes.BeginLaunch: _begin_launch,
+    changes.Launched: _launched,
+    changes.LaunchFailed: _launch_failed,
+    changes.CountFailure: _count_failure,
+    changes.ResetFailures: _reset_failures,
+    changes.Note: _note,
 }
 _OF_INSTANCES: dict[type, Callable[[Group, Instance, Any, Moment], None]] = {
-    steps.BeginTermination: _begin_termination,
-    steps.Advance: _advance,
-    steps.MarkUnhealthy: _mark_unhealthy,
-    steps.Explain: _explain,
-    steps.ForgetInstance: _forget_instance,
-    steps.Unconfirmed: _unconfirmed,
-    steps.Registered: _registered,
-    steps.Deregistered: _deregistered,
-    steps.Draining: _draining,
+    changes.BeginTermination: _begin_termination,
+    changes.Advance: _advance,
+    changes.MarkUnhealthy: _mark_unhealthy,
+    changes.Explain: _explain,
+    changes.ForgetInstance: _forget_instance,
+    changes.Unconfirmed: _unconfirmed,
+    changes.Registered: _registered,
+    changes.Deregistered: _deregistered,
+    changes.Draining: _draining,
 }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from homeport.region.autoscaling.groups import check_target_groups
+from homeport.region.autoscaling.checks import check_target_groups
 from homeport.region.autoscaling.model import Group
 from homeport.region.autoscaling.service import Service, validation
 

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from homeport.region.autoscaling.model import Group, Launch, LaunchTemplate
-from homeport.region.autoscaling.plan import steps
+from homeport.region.autoscaling.plan import changes, steps
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Calls:
         self._ec2 = ec2
         self._elbv2 = elbv2
 
-    def make(self, group: Group, call: steps.Call) -> Iterator[steps.Change]:
+    def make(self, group: Group, call: steps.Call) -> Iterator[changes.Change]:
         """Make a call and give what comes of it."""
         if isinstance(call, steps.RunInstances):
             if launch := group.launches.get(call.key):
@@ -51,7 +51,7 @@ class Calls:
         elif isinstance(call, steps.TerminateInstances):
             yield from self.terminate(call)
 
-    def launch(self, group: Group, launch: Launch) -> steps.Change:
+    def launch(self, group: Group, launch: Launch) -> changes.Change:
         """Run one instance; a refusal ends the launch.
 
         No answer at all is raised instead: EC2 may have run it, and the same token finds it the next time.
@@ -61,29 +61,29 @@ class Calls:
             run = self._ec2.run_instances(**_run_request(group, launch, template, data))["Instances"][0]
         except (ClientError, LookupError, ValueError) as error:
             logger.warning("%s: launch in %s failed: %s", group.name, launch.zone, error)
-            return steps.LaunchFailed(launch.activity_id, f"{error}. Launching EC2 instance failed.")
-        return steps.Launched(launch.activity_id, run["InstanceId"], run["InstanceType"], template)
+            return changes.LaunchFailed(launch.activity_id, f"{error}. Launching EC2 instance failed.")
+        return changes.Launched(launch.activity_id, run["InstanceId"], run["InstanceType"], template)
 
-    def register(self, call: steps.RegisterTargets) -> Iterator[steps.Change]:
+    def register(self, call: steps.RegisterTargets) -> Iterator[changes.Change]:
         """Bring an instance's registrations in line with the group's target groups."""
         targets = [{"Id": call.key}]
         for arn in call.register:
-            yield steps.Unconfirmed(call.key, arn)
+            yield changes.Unconfirmed(call.key, arn)
             try:
                 self._elbv2.register_targets(TargetGroupArn=arn, Targets=targets)
             except self._elbv2.exceptions.TargetGroupNotFoundException:
-                yield steps.Deregistered(call.key, arn)
+                yield changes.Deregistered(call.key, arn)
                 raise
-            yield steps.Registered(call.key, arn)
+            yield changes.Registered(call.key, arn)
         for arn in call.deregister:
-            yield steps.Unconfirmed(call.key, arn)
+            yield changes.Unconfirmed(call.key, arn)
             try:
                 self._elbv2.deregister_targets(TargetGroupArn=arn, Targets=targets)
             except self._elbv2.exceptions.TargetGroupNotFoundException:
                 logger.info("%s: %s is gone, and the registration with it", call.key, arn)
-            yield steps.Deregistered(call.key, arn)
+            yield changes.Deregistered(call.key, arn)
 
-    def deregister(self, call: steps.DeregisterTargets) -> Iterator[steps.Change]:
+    def deregister(self, call: steps.DeregisterTargets) -> Iterator[changes.Change]:
         """Deregister an instance that is leaving, and tell how long it may drain."""
         delay = 0
         for arn in call.target_groups:
@@ -93,9 +93,9 @@ class Calls:
             except ClientError as error:
                 # The target group may be gone before the group is.
                 logger.info("%s cannot be deregistered: %s", call.key, error)
-        yield steps.Draining(call.key, delay)
+        yield changes.Draining(call.key, delay)
 
-    def terminate(self, call: steps.TerminateInstances) -> Iterator[steps.Change]:
+    def terminate(self, call: steps.TerminateInstances) -> Iterator[changes.Change]:
         """Terminate the instance; the plan forgets it once EC2 says that it is terminated.
 
         A group does not ask for an instance's own protection against termination, in AWS neither. What EC2
@@ -107,7 +107,7 @@ class Calls:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "InvalidInstanceID.NotFound":
-                yield steps.ForgetInstance(call.key)
+                yield changes.ForgetInstance(call.key)
                 return
             if code != "OperationNotPermitted":
                 raise

@@ -12,7 +12,8 @@ from homeport.region.autoscaling.calls import Calls
 from homeport.region.autoscaling.gather import Machines, Targets, gather
 from homeport.region.autoscaling.model import Group
 from homeport.region.autoscaling.plan import plan
-from homeport.region.autoscaling.plan.steps import Call, Change, Explain, ForgetInstance, Note
+from homeport.region.autoscaling.plan.changes import Change, Explain, ForgetInstance, Note
+from homeport.region.autoscaling.plan.steps import Call
 from homeport.region.autoscaling.service import Service
 from homeport.region.backoff import Backoff
 from homeport.region.runner import Runner
@@ -61,10 +62,10 @@ class Controller:
         while not self._stop.is_set():
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
-            self.look()
+            self.reconcile()
 
-    def look(self) -> None:
-        """Look at each group once."""
+    def reconcile(self) -> None:
+        """Carry out the plan of each group once."""
         for name in list(self._service.model.groups):
             if not self._backoff.ready(name):
                 continue
@@ -89,6 +90,8 @@ class Controller:
                 break
             for change in changes:
                 self._change(group, change)
+            if self._service.model.groups.get(group.name) is not group:
+                return
         else:
             raise RuntimeError(f"the plan does not come to an end: {changes}")
         for call in steps:
@@ -112,4 +115,7 @@ class Controller:
             for change in self._calls.make(group, call):
                 self._change(group, change)
 
-        self._runner.run(call.key, make, lambda message: self._service.apply(group, Note(activity_id, message)))
+        def tell(message: str) -> None:
+            self._service.apply(group, Note(activity_id, message))
+
+        self._runner.run(call.key, make, tell=tell, label=f"group {group.name}: {call.key}")

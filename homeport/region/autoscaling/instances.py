@@ -6,7 +6,7 @@ from moto.autoscaling.exceptions import AutoscalingClientError as ServiceError
 
 from homeport.region.autoscaling.lifecycle import termination_of
 from homeport.region.autoscaling.model import Activity, Instance
-from homeport.region.autoscaling.plan.steps import BeginTermination
+from homeport.region.autoscaling.plan.changes import BeginTermination
 from homeport.region.autoscaling.service import Service, validation
 
 Params = dict[str, Any]

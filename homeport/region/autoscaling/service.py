@@ -10,8 +10,8 @@ from moto.autoscaling.exceptions import AutoscalingClientError
 
 from homeport.region.autoscaling.apply import apply
 from homeport.region.autoscaling.model import AutoScaling, Group
+from homeport.region.autoscaling.plan.changes import Change
 from homeport.region.autoscaling.plan.facts import Moment
-from homeport.region.autoscaling.plan.steps import Change
 from homeport.region.clock import Clock
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from homeport.region.autoscaling.model import Group
 from homeport.region.autoscaling.plan import capacity, health, progress
+from homeport.region.autoscaling.plan.changes import Change
 from homeport.region.autoscaling.plan.facts import Facts, Moment, Situation
-from homeport.region.autoscaling.plan.steps import Change, Step
+from homeport.region.autoscaling.plan.steps import Step
 
 CONTRIBUTORS: tuple[Callable[[Situation], Iterator[Step]], ...] = (
     health.delete_instances,

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from homeport.region.autoscaling import decisions
 from homeport.region.autoscaling.lifecycle import STATES
 from homeport.region.autoscaling.model import Instance
+from homeport.region.autoscaling.plan.changes import BeginLaunch, BeginTermination, ForgetGroup, ResetFailures
 from homeport.region.autoscaling.plan.facts import UNKNOWN, Situation
 from homeport.region.autoscaling.plan.health import EARLY_SECONDS
-from homeport.region.autoscaling.plan.steps import BeginLaunch, BeginTermination, ForgetGroup, ResetFailures, Step
+from homeport.region.autoscaling.plan.steps import Step
 
 DIFFERENCE = "a difference between desired and actual capacity, "
 BALANCING = "An instance was launched to aid in balancing the group's zones."

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from homeport.region.autoscaling.lifecycle import STATES, is_ending, termination_of
 from homeport.region.autoscaling.model import Instance
+from homeport.region.autoscaling.plan.changes import BeginTermination, CountFailure, Explain, MarkUnhealthy
 from homeport.region.autoscaling.plan.facts import UNKNOWN, InstanceFacts, Situation
-from homeport.region.autoscaling.plan.steps import BeginTermination, CountFailure, Explain, MarkUnhealthy, Step
+from homeport.region.autoscaling.plan.steps import Step
 
 EARLY_SECONDS = 60
 """AWS's seconds in service before which the end of an instance counts as a failed launch.

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from homeport.region.autoscaling.lifecycle import IN_SERVICE, STATES, following, is_ending, waits
 from homeport.region.autoscaling.model import Instance
+from homeport.region.autoscaling.plan.changes import Advance, ForgetInstance
 from homeport.region.autoscaling.plan.facts import UNKNOWN, InstanceFacts, Situation
 from homeport.region.autoscaling.plan.health import why_unhealthy
 from homeport.region.autoscaling.plan.steps import (
-    Advance,
     DeregisterTargets,
-    ForgetInstance,
     RegisterTargets,
     RunInstances,
     Step,
