@@ -63,7 +63,7 @@ def new_group(minimum=0, desired=0, maximum=6, targets=(), kind=Group):
 
 @dataclass
 class World:
-    """``look`` is one pass of a controller; ``finish`` ends one of the calls that a pass has begun."""
+    """``reconcile`` is one pass of a controller; ``finish`` ends one of the calls that a pass has begun."""
 
     group: Group
     chance: random.Random = field(default_factory=lambda: random.Random(0))
@@ -110,7 +110,7 @@ class World:
 
         return Facts({name: of(name) for name in self.group.instances}, frozenset(self.under_way))
 
-    def look(self) -> int:
+    def reconcile(self) -> int:
         """Carry out a plan as a controller does; return how many steps there were."""
         if self.gone:
             return 0
@@ -335,7 +335,7 @@ class World:
             for key in keys:
                 self.finish(key)
             self.pass_time(60)
-            quiet = 0 if self.look() or keys else quiet + 1
+            quiet = 0 if self.reconcile() or keys else quiet + 1
             # As long as the longest wait between launches.
             if quiet > 10:
                 return
