@@ -15,11 +15,11 @@ from homeport.region.api import kept
 from homeport.region.api.calls import Call
 from homeport.region.api.server import ApiServer, replace_responses
 from homeport.region.autoscaling.api import autoscaling_response
+from homeport.region.autoscaling.calls import Calls
 from homeport.region.autoscaling.controller import Controller
 from homeport.region.autoscaling.groups import service_role
-from homeport.region.autoscaling.model import TERMINATING
+from homeport.region.autoscaling.lifecycle import STATES
 from homeport.region.autoscaling.service import Service
-from homeport.region.autoscaling.steps import Steps
 from homeport.region.clock import Clock
 from homeport.region.cloudwatch.api import HomeportCloudWatchResponse
 from homeport.region.daemon import Options
@@ -98,7 +98,9 @@ class Region:
             access.client("elbv2", self._reach),
             self._clock,
         )
-        self._controller = Controller(self._groups, Steps(self._groups), self._machines, Targets(self._balancers))
+        self._controller = Controller(
+            self._groups, Calls(self._groups.ec2, self._groups.elbv2), self._machines, Targets(self._balancers)
+        )
         self._machines.on_change = self._changed
         if self._ground.default_vpc:
             default_vpc.move(ACCOUNT, access.REGION_NAME, self._ground.default_vpc)
@@ -188,8 +190,8 @@ class Region:
     def _lifecycle(self, instance_id: str) -> str:
         with self._groups.lock:
             for group in self._groups.model.groups.values():
-                if instance_id in group.instances:
-                    return "Terminated" if group.instances[instance_id].lifecycle == TERMINATING else "InService"
+                if instance := group.instances.get(instance_id):
+                    return STATES[instance.lifecycle].target
         return ""
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.region.autoscaling import decisions
-from homeport.region.autoscaling.model import IN_SERVICE, PENDING, TERMINATING, Group, Instance, LaunchTemplate
+from homeport.region.autoscaling.lifecycle import IN_SERVICE, PENDING, TERMINATING
+from homeport.region.autoscaling.model import Group, Instance, LaunchTemplate
 
 ZONES = ["a", "b", "c"]
 

@@ -7,7 +7,7 @@ from moto.autoscaling.exceptions import AutoscalingClientError
 from moto.core.responses import ActionResult, BaseResponse
 
 from homeport.region.api.errors import Refusal
-from homeport.region.autoscaling import attachments, groups, instances, policies, tags
+from homeport.region.autoscaling import attachments, groups, instances, policies, suspension, tags
 from homeport.region.autoscaling.service import Service
 
 Operation = Callable[[Service, dict[str, Any]], dict[str, Any]]
@@ -20,8 +20,8 @@ OPERATIONS: dict[str, Operation] = {
         groups.delete_auto_scaling_group,
         groups.describe_auto_scaling_groups,
         groups.set_desired_capacity,
-        groups.suspend_processes,
-        groups.resume_processes,
+        suspension.suspend_processes,
+        suspension.resume_processes,
         instances.describe_auto_scaling_instances,
         instances.describe_scaling_activities,
         instances.terminate_instance_in_auto_scaling_group,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from homeport.region.autoscaling.groups import check_target_groups
+from homeport.region.autoscaling.checks import check_target_groups
 from homeport.region.autoscaling.model import Group
 from homeport.region.autoscaling.service import Service, validation
 
@@ -99,6 +99,6 @@ def _target_groups(params: Params) -> list[str]:
 
 
 def _state(group: Group, arn: str) -> str:
-    if all(arn in instance.target_groups for instance in group.live()):
+    if all(arn in i.target_groups and arn not in i.unconfirmed for i in group.live()):
         return "InService"
     return "Adding"

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from homeport.region.autoscaling.model import Group, Instance
 
@@ -15,17 +15,22 @@ def choose_zone(zones: Sequence[str], occupied: Iterable[str]) -> str:
     return min(zones, key=lambda zone: (counts[zone], zones.index(zone)))
 
 
-def choose_scale_in(group: Group, *, pick: Callable[[Sequence[Instance]], Instance] = random.choice) -> Instance | None:
+def choose_scale_in(
+    group: Group, *, leaving: Collection[str] = (), pick: Callable[[Sequence[Instance]], Instance] = random.choice
+) -> Instance | None:
     """Return the instance to terminate when the group shrinks, or None when all are protected.
+
+    ``leaving`` holds the ids of those that have been chosen before.
 
     The order is AWS's: a zone that the group has left, else the zone with the most instances and at
     least one that is not protected; then the group's termination policies (by default instances of
     another launch template, then the oldest version of this one), then chance.
     """
-    candidates = [i for i in group.live() if not i.protected]
+    live = [i for i in group.live() if i.instance_id not in leaving]
+    candidates = [i for i in live if not i.protected]
     if not candidates:
         return None
-    counts = Counter(i.zone for i in group.live())
+    counts = Counter(i.zone for i in live)
     zones = {i.zone for i in candidates if i.zone not in group.subnets}
     zones = zones or {i.zone for i in candidates}
     most = max(counts[zone] for zone in zones)
@@ -37,10 +42,11 @@ def choose_scale_in(group: Group, *, pick: Callable[[Sequence[Instance]], Instan
 
 def unbalanced(group: Group) -> bool:
     """Return whether moving one instance that may be moved to another zone would even the group out."""
-    movable = [i.zone for i in group.live() if not i.protected]
-    counts = Counter(i.zone for i in group.live())
+    live = group.live()
+    counts = Counter(i.zone for i in live)
     fewest = min(counts[zone] for zone in group.zones)
-    return any(zone not in group.subnets or counts[zone] - fewest >= 2 for zone in movable)
+    uneven = {zone for zone, count in counts.items() if zone not in group.subnets or count - fewest >= 2}
+    return bool(uneven) and any(i.zone in uneven and not i.protected for i in live)
 
 
 def most_while_rebalancing(group: Group) -> int:

@@ -4,7 +4,9 @@ from typing import Any
 
 from moto.autoscaling.exceptions import AutoscalingClientError as ServiceError
 
-from homeport.region.autoscaling.model import TERMINATING, Activity, Instance
+from homeport.region.autoscaling.lifecycle import termination_of
+from homeport.region.autoscaling.model import Activity, Instance
+from homeport.region.autoscaling.plan.changes import BeginTermination
 from homeport.region.autoscaling.service import Service, validation
 
 Params = dict[str, Any]
@@ -63,15 +65,15 @@ def terminate_instance_in_auto_scaling_group(service: Service, params: Params) -
     with service.lock:
         group = service.group_of(params["InstanceId"])
         instance = group.instances[params["InstanceId"]]
-        if instance.lifecycle == TERMINATING:
+        if not termination_of(instance.lifecycle):
             raise ServiceError("ScalingActivityInProgress", f"{instance.instance_id} is being terminated already")
         if params["ShouldDecrementDesiredCapacity"]:
             if group.desired - 1 < group.minimum:
                 raise validation("Currently, desiredSize equals minSize; terminating the instance would go below it")
             group.settings["DesiredCapacity"] = group.desired - 1
-        activity = service.take_out(group, instance, "a user request")
+        service.apply(group, BeginTermination(instance.instance_id, "a user request"))
         service.wake()
-        return {"Activity": _describe_activity(activity)}
+        return {"Activity": _describe_activity(group.activities[0])}
 
 
 def set_instance_health(service: Service, params: Params) -> Params:

@@ -5,12 +5,7 @@ from typing import Any
 
 import msgspec
 
-IN_SERVICE = "InService"
-PENDING = "Pending"
-TERMINATING = "Terminating"
-
-ACTIVITY_HISTORY = 100
-"""Activities that are kept for each group; AWS keeps six weeks of them."""
+from homeport.region.autoscaling.lifecycle import PENDING, STATES
 
 
 class LaunchTemplate(msgspec.Struct, frozen=True):
@@ -29,19 +24,23 @@ class Instance(msgspec.Struct):
     instance_type: str
     launch_template: LaunchTemplate | None
     activity_id: str
-    """The activity that is bringing it in or taking it out."""
+    """The activity that launches or terminates it."""
     launched_at: datetime
     """When its launch was decided."""
     lifecycle: str = PENDING
     health_status: str = "Healthy"
     protected: bool = False
     target_groups: list[str] = []
-    """The target groups it is registered with."""
+    """The target groups it is registered with, or may be."""
+    unconfirmed: list[str] = []
+    """Those of them that it may also not be registered with: a call may fail after it has had its effect."""
     in_service_at: datetime | None = None
     drain_until: datetime | None = None
     """When its deregistration delay ends; set while it drains."""
     unhealthy_because: str = ""
-    """Set with a user's own verdict on its health."""
+    """Why it is called unhealthy, by a user or by a health check: it does not recover by itself."""
+    explanation: str = ""
+    """What keeps the group from deciding about it."""
 
 
 class Activity(msgspec.Struct):
@@ -135,9 +134,14 @@ class Group(msgspec.Struct):
         """Return whether a process (``Launch``, ``Terminate``, ``HealthCheck`` ...) is not suspended."""
         return process not in self.suspended
 
+    @property
+    def hooked(self) -> frozenset[str]:
+        """Return the transitions that have lifecycle hooks; no group can have any yet."""
+        return frozenset()
+
     def live(self) -> list[Instance]:
-        """Return the instances that count as capacity: pending and in service."""
-        return [i for i in self.instances.values() if i.lifecycle in (PENDING, IN_SERVICE)]
+        """Return the instances that count as capacity."""
+        return [i for i in self.instances.values() if STATES[i.lifecycle].capacity]
 
 
 class Policy(msgspec.Struct):
@@ -155,6 +159,11 @@ class AutoScaling(msgspec.Struct):
     groups: dict[str, Group] = {}
     policies: dict[str, Policy] = {}
     """By ARN."""
+
+    def forget(self, group: Group) -> None:
+        """Remove a group with everything that hangs on it."""
+        del self.groups[group.name]
+        self.policies = {arn: p for arn, p in self.policies.items() if p.group_name != group.name}
 
     def dump(self) -> bytes:
         """Return everything as JSON, for ``load``."""

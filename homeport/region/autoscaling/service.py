@@ -1,31 +1,23 @@
 """One region's Auto Scaling: its state, the lock that guards it, and what its operations may ask for."""
 
-import json
 import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from moto.autoscaling.exceptions import AutoscalingClientError
 
-from homeport.region.autoscaling import decisions
-from homeport.region.autoscaling.model import (
-    ACTIVITY_HISTORY,
-    PENDING,
-    TERMINATING,
-    Activity,
-    AutoScaling,
-    Group,
-    Instance,
-)
+from homeport.region.autoscaling.apply import apply
+from homeport.region.autoscaling.model import AutoScaling, Group
+from homeport.region.autoscaling.plan.changes import Change
+from homeport.region.autoscaling.plan.facts import Moment
 from homeport.region.clock import Clock
 
 
 @dataclass
 class Service:
-    """Handlers set desired state under ``lock`` and call ``wake``; the controller alone acts on it."""
+    """Handlers set desired state under ``lock`` and call ``wake``; the controller carries out the plan."""
 
     account: str
     region_name: str
@@ -62,63 +54,14 @@ class Service:
         """Return an Auto Scaling ARN with a fresh id."""
         return f"arn:aws:autoscaling:{self.region_name}:{self.account}:{kind}:{uuid.uuid4()}:{path}"
 
-    def take_out(self, group: Group, instance: Instance, because: str) -> Activity:
-        """Begin an instance's termination and return its activity; the controller does the rest. The lock is held."""
-        now = self.clock.now()
-        if instance.lifecycle == PENDING:
-            self.end_activity(group, instance.activity_id, "Failed", because)
-        activity = self.begin_activity(
-            group,
-            f"Terminating EC2 instance: {instance.instance_id}",
-            f"At {now:%Y-%m-%dT%H:%M:%SZ} an instance was taken out of service in response to {because}.",
-            instance.zone,
-        )
-        instance.activity_id = activity.activity_id
-        instance.lifecycle = TERMINATING
-        if instance.target_groups:
-            activity.status_code = "WaitingForELBConnectionDraining"
-        return activity
+    def now(self) -> Moment:
+        """Return the present moment, for plans and changes."""
+        return Moment(self.clock.now(), self.clock.factor)
 
-    def count_failure(self, group: Group, launched_at: datetime, *, free: int) -> None:
-        """Note that a launch failed, and when the next one may be tried; the first ``free`` ones cost no wait.
-
-        What was launched before the last failure that counted belongs to the same incident.
-        """
-        if group.failed_at is not None and launched_at <= group.failed_at:
-            return
-        now = self.clock.now()
-        group.failures += 1
-        group.failed_at = now
-        wait = self.clock.real(decisions.backoff(group.failures - free))
-        group.retry_at = now + timedelta(seconds=wait)
-
-    def begin_activity(self, group: Group, description: str, cause: str, zone: str) -> Activity:
-        """Add a line to the group's history, newest first, and return it."""
-        activity = Activity(
-            activity_id=str(uuid.uuid4()),
-            group_name=group.name,
-            group_arn=group.arn,
-            description=description,
-            cause=cause,
-            start_time=self.clock.now(),
-            details=json.dumps({"Subnet ID": ",".join(group.subnets.get(zone, [])), "Availability Zone": zone}),
-        )
-        group.activities.insert(0, activity)
-        del group.activities[ACTIVITY_HISTORY:]
-        return activity
-
-    def note(self, group: Group, activity_id: str, message: str) -> None:
-        """Say in an activity that goes on what keeps it from its end."""
-        for activity in group.activities:
-            if activity.activity_id == activity_id:
-                activity.status_message = message
-
-    def end_activity(self, group: Group, activity_id: str, status: str, message: str = "") -> None:
-        """Close a line of the history: ``Successful``, ``Failed`` or ``Cancelled``."""
-        for activity in group.activities:
-            if activity.activity_id == activity_id:
-                activity.status_code, activity.status_message = status, message
-                activity.progress, activity.end_time = 100, self.clock.now()
+    def apply(self, group: Group, change: Change) -> None:
+        """Change a group, now."""
+        with self.lock:
+            apply(self.model, group, change, self.now())
 
 
 def validation(message: str) -> AutoscalingClientError:

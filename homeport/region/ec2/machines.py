@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 """EC2's state names and codes."""
+UNKNOWN = "unknown"
+"""What is said of an instance instead, when nothing is known of its machine."""
 
 STOP_GRACE_SECONDS = 30.0
 """How long a machine may take to shut down; longer than a service's own drain."""
@@ -91,9 +93,9 @@ class Machines:
         self._want(instance, "running", restart=True)
 
     def state(self, instance_id: str) -> str:
-        """Return EC2's state of an instance; one that nobody knows is terminated."""
+        """Return EC2's state of an instance; ``UNKNOWN`` for one without a record, whose machine may well run."""
         record = self._records.get(instance_id)
-        return record.instance.state if record else "terminated"
+        return record.instance.state if record else UNKNOWN
 
     def why(self, instance_id: str) -> str:
         """Return why an instance does not run, in a line, or nothing."""
