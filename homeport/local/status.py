@@ -21,10 +21,13 @@ def read(state: StateFolder) -> dict[str, Any]:
     """
     run = living(state)
     reach = access.settings(run, access.read_keys(state))
-    autoscaling, elbv2 = access.client("autoscaling", reach), access.client("elbv2", reach)
+    autoscaling, elbv2, ec2 = (access.client(name, reach) for name in ("autoscaling", "elbv2", "ec2"))
     try:
         groups = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
-        services = {_service_of(group): _describe(group, elbv2, state) for group in groups if _service_of(group)}
+        troubles = _troubles(ec2)
+        services = {
+            _service_of(group): _describe(group, elbv2, state, troubles) for group in groups if _service_of(group)
+        }
     except (ClientError, BotoCoreError) as error:
         raise HomeportError(
             f"the region does not answer as it should: {error}",
@@ -59,6 +62,7 @@ def render(report: dict[str, Any]) -> str:
         lines += [
             f"  {i['id']}  {i['zone']}  {i['address']:<15}  {i['lifecycle']:<11}  {i['target']:<9}  "
             + (f"container homeport-{i['id']}" if in_containers else f"pid {i['pid']}")
+            + (f"\n    {i['reason']}" if i["reason"] else "")
             for i in service["instances"]
         ]
     return "\n".join(lines) or "no service runs: the region is empty"
@@ -93,7 +97,18 @@ def _service_of(group: dict[str, Any]) -> str:
     return next((tag["Value"] for tag in group["Tags"] if tag["Key"] == SERVICE_TAG), "")
 
 
-def _describe(group: dict[str, Any], elbv2: Any, state: StateFolder) -> dict[str, Any]:
+def _troubles(ec2: Any) -> dict[str, str]:
+    """Return why an instance is not as it should be, by its id."""
+    found = {}
+    for page in ec2.get_paginator("describe_instances").paginate():
+        for instance in (one for reservation in page["Reservations"] for one in reservation["Instances"]):
+            reason = instance.get("StateReason", {})
+            if reason.get("Code", "").startswith("Server.") and instance["State"]["Name"] != "terminated":
+                found[instance["InstanceId"]] = reason["Message"].removeprefix(f"{reason['Code']}: ")
+    return found
+
+
+def _describe(group: dict[str, Any], elbv2: Any, state: StateFolder, troubles: dict[str, str]) -> dict[str, Any]:
     targets: dict[str, str] = {}
     url = ""
     for arn in group["TargetGroupARNs"]:
@@ -109,6 +124,7 @@ def _describe(group: dict[str, Any], elbv2: Any, state: StateFolder) -> dict[str
             "lifecycle": instance["LifecycleState"],
             "target": targets.get(instance["InstanceId"], "unused"),
             "pid": machines[instance["InstanceId"]].pid if instance["InstanceId"] in machines else 0,
+            "reason": troubles.get(instance["InstanceId"], ""),
         }
         for instance in group["Instances"]
     ]

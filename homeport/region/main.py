@@ -87,6 +87,7 @@ class Region:
         self._machines = Machines(
             self._ground.driver,
             self._api.gate.lock,
+            ranges=self._ground.ranges,
             environment=self._environment,
             attach=self._attach,
             detach=self._detach,
@@ -114,6 +115,7 @@ class Region:
             LoadBalancing(
                 registry=self._registry,
                 balancers=self._balancers,
+                ranges=self._ground.ranges,
                 dns_name_for=_dns_name,
                 publish=self._publish,
                 withdraw=self._withdraw,
@@ -176,6 +178,7 @@ class Region:
         return self._ground.environment(str(instance.private_ip_address), self._api.port)
 
     def _attach(self, instance: Instance) -> None:
+        self._ground.ranges.check(str(instance.private_ip_address), f"the metadata service of {instance.id}")
         self._metadata.start(
             str(instance.private_ip_address), source(instance, self._api.gate.lock, self._sts, self._lifecycle)
         )

@@ -1,30 +1,16 @@
 """What a group asks of EC2 and the load balancers: calls of the API, made outside its lock."""
 
-import base64
 import logging
 from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from homeport.region.autoscaling.launch_request import launch_request
 from homeport.region.autoscaling.model import Group, Launch, LaunchTemplate
 from homeport.region.autoscaling.plan import changes, steps
 
 logger = logging.getLogger(__name__)
-
-PASSED_ON = (
-    "BlockDeviceMappings",
-    "CreditSpecification",
-    "EbsOptimized",
-    "ImageId",
-    "InstanceType",
-    "KeyName",
-    "MetadataOptions",
-    "Monitoring",
-    "SecurityGroupIds",
-    "UserData",
-)
-"""Fields of a launch template's data that mean the same in RunInstances."""
 
 
 class Calls:
@@ -58,7 +44,7 @@ class Calls:
         """
         try:
             template, data = self._template(group)
-            run = self._ec2.run_instances(**_run_request(group, launch, template, data))["Instances"][0]
+            run = self._ec2.run_instances(**launch_request(group, launch, template, data))["Instances"][0]
         except (ClientError, LookupError, ValueError) as error:
             logger.warning("%s: launch in %s failed: %s", group.name, launch.zone, error)
             return changes.LaunchFailed(launch.activity_id, f"{error}. Launching EC2 instance failed.")
@@ -98,8 +84,8 @@ class Calls:
     def terminate(self, call: steps.TerminateInstances) -> Iterator[changes.Change]:
         """Terminate the instance; the plan forgets it once EC2 says that it is terminated.
 
-        A group does not ask for an instance's own protection against termination, in AWS neither. What EC2
-        does not know at all is over.
+        No protection of the instance against calls of EC2 holds a group up, in AWS neither. What EC2 does not
+        know at all is over.
         """
         named = [call.key]
         try:
@@ -111,7 +97,8 @@ class Calls:
                 return
             if code != "OperationNotPermitted":
                 raise
-            self._ec2.modify_instance_attribute(InstanceId=named[0], DisableApiTermination={"Value": False})
+            for attribute in ("DisableApiTermination", "DisableApiStop"):
+                self._ec2.modify_instance_attribute(InstanceId=named[0], **{attribute: {"Value": False}})
             self._ec2.terminate_instances(InstanceIds=named)
 
     def _template(self, group: Group) -> tuple[LaunchTemplate, dict[str, Any]]:
@@ -126,42 +113,3 @@ class Calls:
         attributes = self._elbv2.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
         values = {a["Key"]: a["Value"] for a in attributes}
         return int(values.get("deregistration_delay.timeout_seconds", 300))
-
-
-def _run_request(group: Group, launch: Launch, template: LaunchTemplate, data: dict[str, Any]) -> dict[str, Any]:
-    request: dict[str, Any] = {key: data[key] for key in PASSED_ON if key in data}
-    if "UserData" in request:
-        # The template holds it in base64, RunInstances takes it plain: boto3 encodes it again.
-        request["UserData"] = base64.b64decode(request["UserData"])
-    if data.get("IamInstanceProfile"):
-        request["IamInstanceProfile"] = data["IamInstanceProfile"]
-    if data.get("NetworkInterfaces"):
-        first = dict(data["NetworkInterfaces"][0])
-        request["NetworkInterfaces"] = [first | {"SubnetId": launch.subnet_id, "DeviceIndex": 0}]
-        request.pop("SecurityGroupIds", None)
-    else:
-        request["SubnetId"] = launch.subnet_id
-    tags = {
-        tag["Key"]: tag["Value"]
-        for spec in data.get("TagSpecifications", [])
-        if spec["ResourceType"] == "instance"
-        for tag in spec["Tags"]
-    }
-    tags |= {tag["Key"]: tag["Value"] for tag in group.tags if tag["PropagateAtLaunch"]}
-    tags |= {
-        "aws:autoscaling:groupName": group.name,
-        "aws:ec2launchtemplate:id": template.template_id,
-        "aws:ec2launchtemplate:version": template.version,
-    }
-    others = [
-        spec for spec in data.get("TagSpecifications", []) if spec["ResourceType"] in ("volume", "network-interface")
-    ]
-    return request | {
-        "MinCount": 1,
-        "MaxCount": 1,
-        "ClientToken": launch.activity_id,
-        "TagSpecifications": [
-            {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]},
-            *others,
-        ],
-    }

@@ -15,6 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "TerminationPolicies": ["Default"],
     "NewInstancesProtectedFromScaleIn": False,
     "CapacityRebalance": False,
+    "DeletionProtection": "none",
     "TargetGroupARNs": [],
     "LoadBalancerNames": [],
 }

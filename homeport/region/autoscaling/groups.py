@@ -4,7 +4,7 @@ from typing import Any
 
 from moto.autoscaling.exceptions import AutoscalingClientError
 
-from homeport.region.autoscaling import instances, tags
+from homeport.region.autoscaling import instances, protection, tags
 from homeport.region.autoscaling.checks import (
     DEFAULTS,
     NOT_SETTINGS,
@@ -29,6 +29,7 @@ def create_auto_scaling_group(service: Service, params: Params) -> Params:
     settings.setdefault("DesiredCapacity", settings["MinSize"])
     adopt_traffic_sources(settings)
     check_sizes(settings)
+    protection.check_level(settings)
     template = check_template(service, settings.get("LaunchTemplate"))
     subnets = find_subnets(service, settings)
     check_target_groups(service, settings["TargetGroupARNs"])
@@ -65,6 +66,7 @@ def update_auto_scaling_group(service: Service, params: Params) -> Params:
         if "DesiredCapacity" not in changes:
             settings["DesiredCapacity"] = min(max(group.desired, settings["MinSize"]), settings["MaxSize"])
         check_sizes(settings)
+        protection.check_level(settings)
         group.settings = settings
         if subnets is not None:
             group.subnets = subnets
@@ -76,6 +78,7 @@ def delete_auto_scaling_group(service: Service, params: Params) -> Params:
     """DeleteAutoScalingGroup: with ForceDelete its instances are terminated without a drain."""
     with service.lock:
         group = service.group(params["AutoScalingGroupName"])
+        protection.check_deletion(group, force=bool(params.get("ForceDelete")))
         if (group.instances or group.launches) and not params.get("ForceDelete"):
             raise AutoscalingClientError(
                 "ResourceInUse",

@@ -1,6 +1,5 @@
 """The account's default VPC, which RunInstances takes when nothing names a subnet."""
 
-from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -22,24 +21,16 @@ def move(account: str, region_name: str, network: IPv4Network) -> None:
         ec2.create_default_subnet(zone)
 
 
-def fill_in(ec2: Any, asked: dict[str, Any], template: Mapping[str, Any]) -> None:
-    """Name the default subnet in a RunInstances request that names none, as EC2 does; moto makes up an address.
-
-    ``asked`` are the request's own parameters, ``template`` those of its launch template.
-    """
-    interfaces = asked.get("NetworkInterfaces") or template.get("NetworkInterfaces") or []
-    if (
-        asked.get("SubnetId")
-        or template.get("SubnetId")
-        or any(one.get("SubnetId") or one.get("NetworkInterfaceId") for one in interfaces)
-    ):
+def fill_in(ec2: Any, request: dict[str, Any]) -> None:
+    """Name the default subnet in a RunInstances request that names none, as EC2 does; moto makes up an address."""
+    interfaces = request.get("NetworkInterfaces") or []
+    if request.get("SubnetId") or any(one.get("SubnetId") or one.get("NetworkInterfaceId") for one in interfaces):
         return
-    placement = asked.get("Placement") or template.get("Placement") or {}
     subnets = ec2.get_default_subnets()
-    zone = placement.get("AvailabilityZone") or min(subnets, default="")
+    zone = (request.get("Placement") or {}).get("AvailabilityZone") or min(subnets, default="")
     if zone not in subnets:
         return
     if interfaces:
-        asked["NetworkInterfaces"] = [{**one, "SubnetId": subnets[zone].id} for one in interfaces]
+        request["NetworkInterfaces"] = [{**one, "SubnetId": subnets[zone].id} for one in interfaces]
     else:
-        asked["SubnetId"] = subnets[zone].id
+        request["SubnetId"] = subnets[zone].id

@@ -7,6 +7,8 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.instances import Instance, StateReason
 
+from homeport.region.ec2.launch_template import merge_devices
+
 ROOT_DEVICE = "/dev/xvda"
 VOLUME_GIB = 8
 
@@ -132,22 +134,6 @@ def find_image(backend: Any, image_id: str | None) -> Image:
     return found
 
 
-def merged(*layers: Mappings) -> list[dict[str, Any]]:
-    """Return block device mappings of which each layer says more than, or otherwise than, those before it."""
-    devices: dict[str, dict[str, Any]] = {}
-    for layer in layers:
-        for mapping in layer:
-            known = devices.get(mapping["DeviceName"], {})
-            ebs = {key: value for key, value in mapping.get("Ebs", {}).items() if value is not None}
-            one = known | dict(mapping)
-            if "Ebs" in known or ebs:
-                one["Ebs"] = known.get("Ebs", {}) | ebs
-            if "NoDevice" in mapping:
-                one.pop("Ebs", None)
-            devices[mapping["DeviceName"]] = one
-    return list(devices.values())
-
-
 def devices_of(instance: Instance) -> list[dict[str, Any]]:
     """Return the mapping that an image of the instance begins with: its volumes, as they are."""
     mappings = []
@@ -165,4 +151,4 @@ def devices_of(instance: Instance) -> list[dict[str, Any]]:
 
 def _complete(mappings: Mappings, root_device: str) -> list[dict[str, Any]]:
     """Return the mappings with the root device among them."""
-    return merged([{"DeviceName": root_device, "Ebs": {}}], mappings)
+    return merge_devices([{"DeviceName": root_device, "Ebs": {}}], mappings)

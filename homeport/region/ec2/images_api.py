@@ -10,8 +10,9 @@ from moto.ec2.responses import EC2Response
 from moto.ec2.utils import random_ami_id
 
 from homeport.region.ec2 import dependents
-from homeport.region.ec2.image import ROOT_DEVICE, Image, devices_of, find_image, merged
+from homeport.region.ec2.image import ROOT_DEVICE, Image, devices_of, find_image
 from homeport.region.ec2.image_jobs import ImageJobs
+from homeport.region.ec2.launch_template import merge_devices
 
 _NAME = re.compile(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}")
 
@@ -32,7 +33,7 @@ class ImagesResponse(EC2Response):
         image = self._add(
             root_device=instance.root_device_name or ROOT_DEVICE,
             architecture=instance.architecture or "x86_64",
-            mappings=merged(devices_of(instance), self._get_param("BlockDeviceMappings", [])),
+            mappings=merge_devices(devices_of(instance), self._get_param("BlockDeviceMappings", [])),
             source_instance=instance,
         )
         reboots = instance.state == "running" and not self._get_bool_param("NoReboot")

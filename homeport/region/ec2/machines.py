@@ -11,8 +11,10 @@ from moto.backends import get_backend
 from moto.ec2.models.instances import Instance, StateReason
 
 from homeport.errors import HomeportError
+from homeport.region.backoff import Backoff
 from homeport.region.ec2 import interfaces
 from homeport.region.machines.driver import Driver, MachineSpec
+from homeport.system.ranges import Ranges
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +25,6 @@ UNKNOWN = "unknown"
 
 STOP_GRACE_SECONDS = 30.0
 """How long a machine may take to shut down; longer than a service's own drain."""
-RETRY_SECONDS = 1.0
-"""Between two tries to stop what would not be stopped: an instance may not stay shutting-down for ever."""
 
 Attach = Callable[[Instance], None]
 
@@ -37,6 +37,10 @@ class _Record:
     wanted: str = "running"
     restart: bool = False
     busy: bool = False
+    retry: threading.Timer | None = None
+    """Set while a step that failed waits for its next try."""
+    ended_because: StateReason | None = None
+    """Why it is terminated, when it was not a user who asked for that."""
 
 
 class Machines:
@@ -50,11 +54,17 @@ class Machines:
         driver: Driver,
         lock: threading.RLock,
         *,
+        ranges: Ranges,
         environment: Callable[[Instance], dict[str, str]],
         attach: Attach,
         detach: Attach,
+        backoff: Backoff | None = None,
     ) -> None:
-        """``attach`` and ``detach`` start and end what an instance needs beside it (its metadata service)."""
+        """``attach`` and ``detach`` start and end what an instance needs beside it (its metadata service).
+
+        ``ranges`` holds the addresses that machines may have.
+        """
+        self.ranges = ranges
         self._driver = driver
         self._lock = lock
         self._environment = environment
@@ -65,6 +75,7 @@ class Machines:
         """Instance id by the address that its machine has now."""
         self._guard = threading.Lock()
         self._closing = threading.Event()
+        self._backoff = backoff or Backoff()
         # Apart: machines that take their whole grace to stop must not keep others from starting.
         self._starting = ThreadPoolExecutor(max_workers=8, thread_name_prefix="machine-start")
         self._stopping = ThreadPoolExecutor(max_workers=32, thread_name_prefix="machine-stop")
@@ -123,6 +134,9 @@ class Machines:
     def close(self) -> None:
         """Start and stop nothing any more; machines go on."""
         self._closing.set()
+        with self._guard:
+            for record in self._records.values():
+                _cancel_retry(record)
         self._starting.shutdown(wait=True, cancel_futures=True)
         self._stopping.shutdown(wait=True, cancel_futures=True)
 
@@ -138,6 +152,7 @@ class Machines:
         """Let a thread work on a record, unless one does: that one looks again when it is done."""
         if record.busy or self._closing.is_set():
             return
+        _cancel_retry(record)
         record.busy = True
         starts = record.wanted == "running" and not record.restart
         (self._starting if starts else self._stopping).submit(self._work, record)
@@ -146,38 +161,75 @@ class Machines:
         with self._guard:
             wanted, restart = record.wanted, record.restart
             record.restart = False
-        done = True
+        failure: Exception | None = None
         try:
-            self._bring(record.instance, wanted, restart=restart)
-        except Exception as error:
-            if wanted == "running":
-                self._fail(record, error)
-            else:
-                logger.exception("%s: cannot be brought to %s, tried again", record.instance.id, wanted)
-                self._closing.wait(RETRY_SECONDS)
-                done = False
+            failure = self._end(record, wanted) if wanted != "running" or restart else None
+            if failure is None and wanted == "running":
+                self._start(record.instance)
+        except Exception as error:  # noqa: BLE001  told by _fail
+            self._fail(record, error)
         finally:
             # Whatever went wrong: a record that stays busy could never be terminated.
             with self._guard:
                 record.busy = False
-                if not done or record.wanted != wanted or record.restart:
+                record.restart = record.restart or (restart and failure is not None)
+                if record.wanted != wanted or (record.restart and failure is None):
                     self._schedule(record)
+                elif failure is not None:
+                    self._schedule_retry(record)
             self.on_change()
 
-    def _bring(self, instance: Instance, wanted: str, *, restart: bool) -> None:
-        if wanted != "running" or restart:
-            self._driver.stop(instance.id, grace=STOP_GRACE_SECONDS)
-        if wanted == "running":
-            self._start(instance)
+    def _schedule_retry(self, record: _Record) -> None:
+        """Work on a record again later. No thread of a pool waits for that: others need them."""
+        if self._closing.is_set():
             return
-        if wanted == "terminated":
-            self._driver.discard(instance.id)
-        self._release(instance)
-        with self._lock:
+
+        def again() -> None:
+            with self._guard:
+                # Another request may have been quicker, and cancelled this one too late.
+                if record.retry is timer:
+                    self._schedule(record)
+
+        timer = record.retry = threading.Timer(self._backoff.remaining(record.instance.id), again)
+        timer.name, timer.daemon = f"machine-retry-{record.instance.id}", True
+        timer.start()
+
+    def _end(self, record: _Record, wanted: str) -> Exception | None:
+        """Stop a machine, for good when ``terminated`` is wanted, and return what kept it from its end."""
+        instance = record.instance
+        try:
+            self._driver.stop(instance.id, grace=STOP_GRACE_SECONDS)
             if wanted == "terminated":
-                self._free(instance)
-            elif instance.state == "stopping":
-                instance.stop()
+                self._driver.discard(instance.id)
+            if wanted != "running":
+                self._release(instance)
+                with self._lock:
+                    if wanted == "terminated":
+                        self._free(record)
+                    elif instance.state == "stopping":
+                        instance.stop()
+        except Exception as error:  # noqa: BLE001  told below, and tried again
+            self._tell(instance, wanted, error)
+            return error
+        if self._backoff.ok(instance.id):
+            logger.info("%s: is %s at last", instance.id, "stopped" if wanted == "running" else wanted)
+            with self._lock:
+                if instance.state == "running":
+                    instance.state_reason = StateReason()
+        return None
+
+    def _tell(self, instance: Instance, wanted: str, error: Exception) -> None:
+        """Say once, in the log and in the API, why a machine cannot be stopped."""
+        message = _message(error)
+        if self._backoff.failed(instance.id, message):
+            first = self._backoff.times(instance.id) == 1
+            aim = "rebooted" if wanted == "running" else wanted
+            logger.error(
+                "%s: cannot be %s, tried again: %s", instance.id, aim, message, exc_info=error if first else None
+            )
+        with self._lock:
+            if instance.state != "terminated":
+                instance.state_reason = _internal_error(message)
 
     def _start(self, instance: Instance) -> None:
         with self._lock:
@@ -202,14 +254,14 @@ class Machines:
         with self._guard:
             # One that was stopped before has left something, which goes as that of any other.
             record.wanted = "terminated"
-        message = error.message if isinstance(error, HomeportError) else f"{type(error).__name__}: {error}"
+        message = _message(error)
         console = self._driver.logs(instance.id, 5)
         logger.warning("%s: cannot be launched: %s", instance.id, "\n  ".join([message, *console]))
         self._release(instance)
         with self._lock:
             if instance.state != "shutting-down":
-                self._free(instance)
-                instance.state_reason = StateReason(f"Server.InternalError: {message}", "Server.InternalError")
+                record.ended_because = _internal_error(message)
+                self._free(record)
 
     def _release(self, instance: Instance) -> None:
         """Give up what an instance has beside its machine, unless another one has its address."""
@@ -220,14 +272,21 @@ class Machines:
         if held:
             self._detach(instance)
 
-    def _free(self, instance: Instance) -> None:
+    def _free(self, record: _Record) -> None:
+        """Free an instance's address and volumes; moto takes each end for one that a user asked for."""
+        instance = record.instance
         if instance.state != "terminated":
             interfaces.let_go(instance)
             instance.terminate()
+            if record.ended_because:
+                instance.state_reason, instance._reason = record.ended_because, ""
             _backend("elbv2", instance).notify_terminate_instances([instance.id])
 
     def _exited(self, instance_id: str) -> None:
-        """A machine ended that nobody had stopped: what EC2 calls an instance-initiated shutdown."""
+        """A machine ended that nobody had stopped: what EC2 calls an instance-initiated shutdown.
+
+        Protection against termination concerns the API only, in EC2 too.
+        """
         record = self._records.get(instance_id)
         if record is None:
             return
@@ -235,13 +294,18 @@ class Machines:
         reason = machine.exit_reason if machine else "ended"
         logger.warning("%s: its machine ended by itself (%s)", instance_id, reason)
         with self._lock:
-            if record.instance.state not in ("pending", "running"):
+            instance = record.instance
+            if instance.state not in ("pending", "running"):
                 return
-            _set(record.instance, "stopped")
-            record.instance.state_reason = StateReason(
+            instance.state_reason = StateReason(
                 f"Client.InstanceInitiatedShutdown: the machine ended by itself: {reason}",
                 "Client.InstanceInitiatedShutdown",
             )
+            if instance.instance_initiated_shutdown_behavior == "terminate":
+                record.ended_because = instance.state_reason
+                self.terminate(instance)
+            else:
+                _set(instance, "stopped")
         self.on_change()
 
     def _spec(self, instance: Instance) -> MachineSpec:
@@ -256,6 +320,20 @@ class Machines:
             user_data=str(user_data) if user_data else "",
             environment=self._environment(instance),
         )
+
+
+def _cancel_retry(record: _Record) -> None:
+    if record.retry:
+        record.retry.cancel()
+        record.retry = None
+
+
+def _internal_error(message: str) -> StateReason:
+    return StateReason(f"Server.InternalError: {message}", "Server.InternalError")
+
+
+def _message(error: Exception) -> str:
+    return error.message if isinstance(error, HomeportError) else f"{type(error).__name__}: {error}"
 
 
 def _set(instance: Instance, state: str) -> None:

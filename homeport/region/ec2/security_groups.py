@@ -30,26 +30,14 @@ class SecurityGroupsResponse(EC2Response):
         self.ec2_backend.delete_security_group(group_id=group.id)
         return EmptyResult()
 
-    def modify_instance_attribute(self) -> ActionResult:
-        """Change an instance; its first interface has its groups."""
-        self._check_groups()
-        result = super().modify_instance_attribute()
-        if self._get_param("Groups"):
-            instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
-            instance.nics[0]._group_set = list(instance.security_groups)
-        return result
-
     def modify_network_interface_attribute(self) -> ActionResult:
         """Change an interface; the groups of an instance are those of its first one."""
-        self._check_groups()
+        for group_id in self._get_param("Groups", []):
+            # moto would put nothing in its place.
+            if self.ec2_backend.get_security_group_from_id(group_id) is None:
+                raise InvalidSecurityGroupNotFoundError(group_id)
         result = super().modify_network_interface_attribute()
         interface = self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId"))
         if self._get_param("Groups") and interface.instance and interface.device_index == 0:
             interface.instance.security_groups = list(interface._group_set)
         return result
-
-    def _check_groups(self) -> None:
-        """Refuse groups that do not exist; moto would put nothing in their place."""
-        for group_id in self._get_param("Groups", []):
-            if self.ec2_backend.get_security_group_from_id(group_id) is None:
-                raise InvalidSecurityGroupNotFoundError(group_id)

@@ -25,6 +25,7 @@ from homeport.region.elbv2 import validation, view
 from homeport.region.elbv2.registry import Registry
 from homeport.region.haproxy.balancers import Balancers
 from homeport.system.addresses import ensure_free, port_holder
+from homeport.system.ranges import Ranges
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class LoadBalancing:
 
     registry: Registry
     balancers: Balancers
+    ranges: Ranges
+    """The addresses that load balancers may have."""
     dns_name_for: Callable[[str, str, str], str]
     """Returns the DNS name of a load balancer from its name, id and address."""
     publish: Callable[[str, str], None]
@@ -77,6 +80,7 @@ def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
 
         def create_load_balancer(self) -> ActionResult:
             validation.check_load_balancer(self.elbv2_backend, self._get_params())
+            validation.check_subnets(self.elbv2_backend, self._get_params(), services.ranges)
             result = super().create_load_balancer()
             answer: Any = result.result
             created: FakeLoadBalancer = answer["LoadBalancers"][0]
@@ -92,6 +96,11 @@ def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
             created.activate()
             return result
 
+        def set_subnets(self) -> ActionResult:
+            """Change where a load balancer would have nodes; the one that it has here stays where it is."""
+            validation.check_subnets(self.elbv2_backend, self._get_params(), services.ranges)
+            return super().set_subnets()
+
         def modify_load_balancer_attributes(self) -> ActionResult:
             validation.check_attributes({one["Key"]: one["Value"] for one in self._get_param("Attributes", [])})
             return super().modify_load_balancer_attributes()
@@ -100,7 +109,7 @@ def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
             found = self.elbv2_backend.load_balancers.get(self._get_param("LoadBalancerArn"))
             if found is None:
                 return EmptyResult()  # as AWS answers
-            if str(found.attrs.get("deletion_protection.enabled")).lower() == "true":
+            if str(found.attrs.get(validation.PROTECTED)).lower() == "true":
                 raise ELBClientError(
                     "OperationNotPermitted",
                     f"Load balancer '{found.arn}' cannot be deleted because deletion protection is enabled",

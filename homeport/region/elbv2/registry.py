@@ -9,6 +9,7 @@ from typing import Any
 from moto.elbv2.exceptions import ELBClientError
 
 from homeport.region.clock import Clock
+from homeport.region.ec2 import addressing
 
 HIGHEST_HOST = 250
 """Of a subnet's last /24: instances get their addresses from the bottom."""
@@ -71,9 +72,9 @@ class Registry:
     def take_address(self, load_balancer: Any) -> str:
         """Give a load balancer an address of its first subnet and return it; instances cannot get it any more."""
         subnet = load_balancer.subnets[0]
+        taken = addressing.holders(subnet.ec2_backend)
         for address in _from_the_top(subnet.cidr):
-            # Nothing but this attribute of moto's tells which addresses are given away.
-            if address not in subnet._subnet_ips and address not in self.addresses.values():
+            if address not in taken and address not in self.addresses.values():
                 subnet.request_ip(address, load_balancer)
                 self.addresses[load_balancer.arn] = address
                 return address

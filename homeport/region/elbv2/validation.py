@@ -14,6 +14,7 @@ from homeport.region.elbv2.registry import Registry
 from homeport.region.haproxy.config import render
 from homeport.region.haproxy.model import FixedResponse, Listener, LoadBalancer, Rule
 from homeport.region.haproxy.rules import rule_lines
+from homeport.system.ranges import Ranges
 
 LIMITS = (
     ("HealthCheckIntervalSeconds", "Health check interval", 5, 300),
@@ -22,6 +23,7 @@ LIMITS = (
     ("UnhealthyThresholdCount", "Health check unhealthy threshold", 2, 10),
 )
 """What CreateTargetGroup documents for HTTP and HTTPS groups."""
+PROTECTED = "deletion_protection.enabled"
 ATTRIBUTE_LIMITS = {
     "idle_timeout.timeout_seconds": (1, 4000),
     "deregistration_delay.timeout_seconds": (0, 3600),
@@ -64,6 +66,15 @@ def check_load_balancer(backend: ELBv2Backend, params: dict[str, Any]) -> None:
         raise ELBClientError(
             "InvalidConfigurationRequest", "A load balancer cannot be attached to multiple subnets in the same zone"
         )
+
+
+def check_subnets(backend: ELBv2Backend, params: dict[str, Any], ranges: Ranges) -> None:
+    """Refuse subnets whose addresses are none of this region's: a load balancer's address is one of this host's."""
+    subnets = params.get("Subnets") or [one["SubnetId"] for one in params.get("SubnetMappings", [])]
+    for subnet_id in subnets:
+        subnet = backend.ec2_backend.get_subnet(subnet_id)
+        with refused("InvalidSubnet"):
+            ranges.check_network(subnet.cidr, f"subnet {subnet_id}")
 
 
 def check_actions(actions: list[dict[str, Any]]) -> None:
@@ -119,6 +130,8 @@ def check_limits(params: dict[str, Any]) -> None:
 
 def check_attributes(attributes: dict[str, str]) -> None:
     """Refuse target group attributes out of range."""
+    if attributes.get(PROTECTED, "false").lower() not in ("true", "false"):
+        raise ELBClientError("ValidationError", f"'{PROTECTED}' must be one of [true, false]")
     for key, (least, most) in ATTRIBUTE_LIMITS.items():
         value = attributes.get(key)
         if value is None:

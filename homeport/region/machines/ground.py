@@ -17,6 +17,7 @@ from homeport.region.metadata.server import PORT as METADATA_PORT
 from homeport.region.metadata.server import MetadataService, endpoint
 from homeport.region.state import StateFolder
 from homeport.system.addresses import claim_network
+from homeport.system.ranges import Ranges
 
 
 class Ground(Protocol):
@@ -29,6 +30,10 @@ class Ground(Protocol):
     @property
     def default_vpc(self) -> IPv4Network | None:
         """The range of the account's default VPC, None to leave moto's, in which no machine can be."""
+
+    @property
+    def ranges(self) -> Ranges:
+        """The addresses that machines, load balancers and metadata services may have."""
 
     @property
     def driver(self) -> Driver:
@@ -44,7 +49,7 @@ class Ground(Protocol):
         """Return how the machine at ``address`` finds the region."""
 
     def add_address(self, address: str) -> None:
-        """Make a load balancer's address one of this host's."""
+        """Make a load balancer's address one of this host's; raise ``HomeportError`` for one outside ``ranges``."""
 
     def remove_address(self, address: str) -> None:
         """Take it away; one that is not there is no error."""
@@ -61,6 +66,7 @@ class LoopbackGround:
     def __init__(self, state: StateFolder, region_id: str) -> None:
         self._claim = claim_network()
         self.network = self._claim.network
+        self.ranges = Ranges((self.network,))
         self.driver = ProcessDriver(state, region_id, self.network)
 
     def api_addresses(self) -> Sequence[str]:
@@ -78,7 +84,8 @@ class LoopbackGround:
         }
 
     def add_address(self, address: str) -> None:
-        """Do nothing."""
+        """Check only: loopback addresses are all there."""
+        self.ranges.check(address, "a load balancer")
 
     def remove_address(self, address: str) -> None:
         """Do nothing."""
@@ -106,6 +113,7 @@ class BridgeGround:
             client.close()
         self.network = self._network.network
         self.default_vpc = self._network.default_vpc
+        self.ranges = self._network.ranges
         journal.record(Entry("network", region_id, str(self.network), extra=dict(entry.extra)))
         self.driver = ContainerDriver(state, region_id, self._network)
 

@@ -4,6 +4,7 @@ import importlib
 import os
 import threading
 from functools import cache
+from ipaddress import IPv4Network
 
 import pytest
 from making import Maker
@@ -15,6 +16,7 @@ from homeport.region import access
 from homeport.region.acm.api import HomeportACMResponse
 from homeport.region.api import kept
 from homeport.region.api.server import ApiServer, replace_responses
+from homeport.region.backoff import Backoff
 from homeport.region.clock import Clock
 from homeport.region.ec2.api import ec2_response
 from homeport.region.ec2.machines import Machines
@@ -24,6 +26,7 @@ from homeport.region.haproxy.balancers import Balancers
 from homeport.region.iam.api import iam_response
 from homeport.region.machines.driver import Machine
 from homeport.region.metadata.source import source
+from homeport.system.ranges import Ranges
 
 
 class FakeDriver:
@@ -38,6 +41,9 @@ class FakeDriver:
         self.may_go_on.set()
         self.fault = None
         self.launch_fault = None
+        self.stop_fault = None
+        self.ended = {}
+        self.on_end = None
         self.lock_was_held = False
         self.lock = None
 
@@ -72,13 +78,21 @@ class FakeDriver:
     def stop(self, instance_id, *, grace):
         assert self.may_go_on.wait(20)
         self._note("stop", instance_id)
+        if self.stop_fault:
+            raise self.stop_fault
         self.running.discard(instance_id)
 
     def discard(self, instance_id):
         self._note("discard", instance_id)
 
     def describe(self, instance_id):
-        return None
+        return self.ended.get(instance_id)
+
+    def end(self, instance_id, reason="powered off"):
+        """Let a machine end by itself."""
+        self.running.discard(instance_id)
+        self.ended[instance_id] = Machine(instance_id, "", 0, running=False, exit_reason=reason)
+        self.on_end(instance_id)
 
     def logs(self, instance_id, lines=20):
         return [f"the console of {instance_id}"]
@@ -98,7 +112,7 @@ class FakeDriver:
         return []
 
     def on_exit(self, callback):
-        pass
+        self.on_end = callback
 
     def close(self):
         pass
@@ -141,6 +155,8 @@ class Account:
         return found
 
 
+RANGES = Ranges((IPv4Network("172.31.0.0/16"), IPv4Network("127.0.0.0/8")))
+"""The default VPC, and what the tests make."""
 SERVICES = ("acm", "ec2", "elb", "elbv2", "iam", *kept.RESPONSES)
 """Those whose answers are replaced."""
 
@@ -155,7 +171,13 @@ def account(tmp_path):
     server = ApiServer(0)
     driver.lock = server.gate.lock
     machines = Machines(
-        driver, server.gate.lock, environment=lambda _: {}, attach=lambda _: None, detach=lambda _: None
+        driver,
+        server.gate.lock,
+        ranges=RANGES,
+        environment=lambda _: {},
+        attach=lambda _: None,
+        detach=lambda _: None,
+        backoff=Backoff(waits=[0.1]),
     )
     replace_responses("ec2", ec2_response(machines))
     groups_with_role = {}
@@ -167,6 +189,7 @@ def account(tmp_path):
         elbv2.LoadBalancing(
             Registry(clock),
             Balancers(tmp_path / "balancers", clock),
+            RANGES,
             dns_name_for=lambda name, number, _: f"{name}-{number}.elb.homeport.internal",
             publish=lambda name, address: None,
             withdraw=lambda name: None,

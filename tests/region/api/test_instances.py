@@ -201,6 +201,9 @@ def test_the_options_of_metadata_reach_it(account, base):
 def test_attributes_that_packer_sets_leave_the_rest_alone(account, base):
     instance = running(account, base)
     groups = account.instance(instance)["SecurityGroups"]
+    # Packer stops it before.
+    account.ec2.stop_instances(InstanceIds=[instance])
+    eventually(lambda: account.instance(instance)["State"]["Name"] == "stopped")
     account.ec2.modify_instance_attribute(InstanceId=instance, EnaSupport={"Value": True})
     account.ec2.modify_instance_attribute(InstanceId=instance, SriovNetSupport={"Value": "simple"})
     account.ec2.modify_instance_attribute(InstanceId=instance, InstanceInitiatedShutdownBehavior={"Value": "terminate"})

@@ -62,23 +62,18 @@ def test_the_console_is_the_machine_s_own(account, group):
 
 
 def test_one_address_is_never_two_machines_at_once(account):
-    """Two VPCs may share a range in AWS; here the second instance fails, and says why."""
+    """Two VPCs may share a range in AWS; here they share the addresses in it."""
     network = account.ec2.describe_vpcs(VpcIds=[account.vpc])["Vpcs"][0]["CidrBlock"]
     vpc = account.ec2.create_vpc(CidrBlock=network)["Vpc"]["VpcId"]
     twin = account.ec2.create_subnet(VpcId=vpc, CidrBlock=network.replace("0.0/16", "0.0/20"))["Subnet"]["SubnetId"]
     address = network.replace("0.0/16", "9.9")
-
-    def launch(subnet):
-        return account.ec2.run_instances(
-            ImageId=account.image, MinCount=1, MaxCount=1, SubnetId=subnet, PrivateIpAddress=address, UserData=USER_DATA
-        )["Instances"][0]["InstanceId"]
-
-    first = launch(account.subnets[0])
+    launch = {"ImageId": account.image, "MinCount": 1, "MaxCount": 1, "UserData": USER_DATA}
+    first = account.ec2.run_instances(SubnetId=account.subnets[0], PrivateIpAddress=address, **launch)
+    first = first["Instances"][0]["InstanceId"]
     account.wait("the first runs", lambda: account.state_of(first) == "running")
-    second = launch(twin)
-    account.wait("the second is given up", lambda: account.state_of(second) == "terminated")
-    (found,) = account.ec2.describe_instances(InstanceIds=[second])["Reservations"][0]["Instances"]
-    assert first in found["StateReason"]["Message"]
+    with pytest.raises(ClientError, match=first) as caught:
+        account.ec2.run_instances(SubnetId=twin, PrivateIpAddress=address, **launch)
+    assert caught.value.response["Error"]["Code"] == "InvalidIPAddress.InUse"
     token = urllib.request.Request(f"http://{address}:1338/latest/api/token", method="PUT")
     token.add_header("X-aws-ec2-metadata-token-ttl-seconds", "60")
     key = urllib.request.urlopen(token).read().decode()
@@ -87,6 +82,97 @@ def test_one_address_is_never_two_machines_at_once(account):
     assert urllib.request.urlopen(asked).read().decode() == first
     account.ec2.terminate_instances(InstanceIds=[first])
     account.wait("the first ended", lambda: account.state_of(first) == "terminated")
+
+
+def test_a_subnet_outside_of_the_region_is_told_in_the_activity(account, group):
+    vpc = account.ec2.create_vpc(CidrBlock="192.168.77.0/24")["Vpc"]["VpcId"]
+    subnet = account.ec2.create_subnet(VpcId=vpc, CidrBlock="192.168.77.0/25", AvailabilityZone="eu-central-1a")[
+        "Subnet"
+    ]["SubnetId"]
+    account.create(group, 1, VPCZoneIdentifier=subnet)
+
+    def told():
+        return [a["StatusMessage"] for a in account.activities(group) if a["StatusCode"] == "Failed"]
+
+    message = account.wait("the launch fails", told)[0]
+    assert f"subnet {subnet}: 192.168.77.0/25 is outside this region's range" in message
+    assert "give the VPC a CIDR block inside 127." in message
+    assert account.members(group) == []
+    subnets = [subnet, account.ec2.create_subnet(VpcId=vpc, CidrBlock="192.168.77.128/25",
+                                                 AvailabilityZone="eu-central-1b")["Subnet"]["SubnetId"]]  # fmt: skip
+    assert code(account.elbv2.create_load_balancer, Name="outside", Subnets=subnets) == "InvalidSubnet"
+
+
+def test_a_group_launches_with_all_that_its_template_says(account, group):
+    tags = [
+        {"ResourceType": "instance", "Tags": [{"Key": "Team", "Value": "template"}, {"Key": "Kept", "Value": "yes"}]},
+        {"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": "disk"}]},
+        {"ResourceType": "network-interface", "Tags": [{"Key": "Name", "Value": "net"}]},
+    ]
+    template = account.template(
+        EbsOptimized=True,
+        Monitoring={"Enabled": True},
+        CpuOptions={"CoreCount": 1, "ThreadsPerCore": 1},
+        InstanceInitiatedShutdownBehavior="terminate",
+        DisableApiTermination=True,
+        DisableApiStop=True,
+        Placement={"Tenancy": "dedicated"},
+        NetworkInterfaces=[{"DeviceIndex": 0, "Description": "ours", "AssociatePublicIpAddress": True}],
+        TagSpecifications=tags,
+    )
+    account.create(
+        group, 1, template=template,
+        Tags=[{"Key": "Team", "Value": "group", "PropagateAtLaunch": True, "ResourceId": group,
+               "ResourceType": "auto-scaling-group"}],
+    )  # fmt: skip
+    (member,) = account.settled(group, 1)
+    instance = member["InstanceId"]
+    (shown,) = account.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+    assert shown["EbsOptimized"]
+    assert shown["Monitoring"] == {"State": "enabled"}
+    assert shown["CpuOptions"] == {"CoreCount": 1, "ThreadsPerCore": 1}
+    assert shown["Placement"]["Tenancy"] == "dedicated"
+    assert shown["SubnetId"] in account.subnets
+    (interface,) = shown["NetworkInterfaces"]
+    assert interface["Description"] == "ours"
+    assert shown["PublicIpAddress"] == shown["PrivateIpAddress"]
+    assert {tag["Key"]: tag["Value"] for tag in shown["Tags"]} == {
+        "Team": "group",
+        "Kept": "yes",
+        "aws:autoscaling:groupName": group,
+        "aws:ec2launchtemplate:id": template,
+        "aws:ec2launchtemplate:version": "1",
+    }
+    of = [{"Name": "attachment.instance-id", "Values": [instance]}]
+    (volume,) = account.ec2.describe_volumes(Filters=of)["Volumes"]
+    (found,) = account.ec2.describe_network_interfaces(Filters=of)["NetworkInterfaces"]
+    assert (volume["Tags"], found["TagSet"]) == (tags[1]["Tags"], tags[2]["Tags"])
+    # A group's own termination asks for no protection.
+    assert code(account.ec2.terminate_instances, InstanceIds=[instance]) == "OperationNotPermitted"
+    account.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0)
+    account.settled(group, 0)
+    assert account.state_of(instance) == "terminated"
+
+
+def test_a_protected_group_is_not_deleted(account, group):
+    account.create(group, 1, DeletionProtection="prevent-all-deletion")
+    account.settled(group, 1)
+    delete = account.autoscaling.delete_auto_scaling_group
+    assert account.group(group)["DeletionProtection"] == "prevent-all-deletion"
+    for force in (True, False):
+        assert code(delete, AutoScalingGroupName=group, ForceDelete=force) == "ValidationError"
+    account.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0)
+    account.settled(group, 0)
+    assert code(delete, AutoScalingGroupName=group) == "ValidationError"
+    update = account.autoscaling.update_auto_scaling_group
+    assert code(update, AutoScalingGroupName=group, DeletionProtection="perhaps") == "ValidationError"
+    update(AutoScalingGroupName=group, DeletionProtection="prevent-force-deletion")
+    assert code(delete, AutoScalingGroupName=group, ForceDelete=True) == "ValidationError"
+    account.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=1)
+    account.settled(group, 1)
+    assert code(delete, AutoScalingGroupName=group) == "ResourceInUse"
+    update(AutoScalingGroupName=group, DeletionProtection="none")
+    delete(AutoScalingGroupName=group, ForceDelete=True)
 
 
 def test_what_would_run_nothing_is_refused(account):

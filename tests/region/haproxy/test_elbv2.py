@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+from ipaddress import IPv4Network
 
 import boto3
 import httpx
@@ -17,6 +18,7 @@ from homeport.region.clock import Clock
 from homeport.region.elbv2 import api
 from homeport.region.elbv2.loop import Balancing, Targets
 from homeport.region.elbv2.registry import Registry
+from homeport.system.ranges import Ranges
 from tests.polling import eventually
 
 REGION = "eu-central-1"
@@ -95,6 +97,7 @@ def cloud(balancers, monkeypatch):
     services = api.LoadBalancing(
         registry,
         balancers,
+        Ranges((IPv4Network("127.0.0.0/8"),)),
         dns_name_for=lambda name, number, address: f"{name}-{number}.{REGION}.elb.homeport.internal".lower(),
         publish=names.__setitem__,
         withdraw=lambda name: names.pop(name, None),

@@ -67,12 +67,7 @@ class ContainerDriver:
 
     def check(self, spec: MachineSpec) -> None:
         """Raise ``HomeportError`` for an image that is not here or an address of somebody else's."""
-        if not self._network.holds(spec.address):
-            raise HomeportError(
-                f"{spec.instance_id}: address {spec.address} is outside this region's ranges "
-                f"{self._network.network} and {self._network.default_vpc}",
-                next_step=f"give the VPC a block inside {self._network.network}",
-            )
+        self._network.ranges.check(spec.address, spec.instance_id)
         with engine.explained(f"look for image {spec.image_id}"):
             if not self._client.images(self._image(spec.image_id)):
                 raise HomeportError(

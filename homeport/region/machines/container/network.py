@@ -7,7 +7,7 @@ it is labelled with the state folder, and as long as it is there a sweep knows w
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from docker.types import IPAMConfig, IPAMPool
 from homeport.errors import HomeportError
 from homeport.region.machines.container import engine
 from homeport.system.processes import PROC
+from homeport.system.ranges import Ranges
 
 FIRST_RANGE = 64
 LAST_RANGE = 254
@@ -41,9 +42,10 @@ class ContainerNetwork:
         """The host's address in it: the first, which AWS keeps for its router."""
         return str(self.network[1])
 
-    def holds(self, address: str) -> bool:
-        """Return whether a machine may have ``address``."""
-        return any(IPv4Address(address) in one for one in (self.network, self.default_vpc)) and address != self.gateway
+    @property
+    def ranges(self) -> Ranges:
+        """The addresses that machines and load balancers may have."""
+        return Ranges((self.network, self.default_vpc), frozenset([self.gateway]))
 
     def redirect_metadata(self, region_id: str, port: int) -> None:
         """Let machines find their metadata service, which listens on the gateway's ``port``, where AWS has it.
@@ -54,7 +56,8 @@ class ContainerNetwork:
             engine.run(["iptables", "-w", "-t", rule[0], "-I", *rule[1:]])
 
     def add_address(self, address: str) -> None:
-        """Give the host an address of the range, for a load balancer."""
+        """Give the host an address of the range, for a load balancer; raise ``HomeportError`` for any other."""
+        self.ranges.check(address, "a load balancer")
         engine.run(["ip", "address", "replace", f"{address}/32", "dev", self.bridge])
 
     def remove_address(self, address: str) -> None:

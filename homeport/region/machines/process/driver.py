@@ -7,7 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from homeport.errors import HomeportError
@@ -18,6 +18,7 @@ from homeport.region.machines.process import image_store, userdata
 from homeport.region.state import StateFolder
 from homeport.system import processes
 from homeport.system.files import explained, remove_tree
+from homeport.system.ranges import Ranges
 
 INSTANCE_MARK = "_HOMEPORT_INSTANCE_ID"
 OPEN_FILES = 16384
@@ -47,7 +48,7 @@ class ProcessDriver:
     def __init__(self, state: StateFolder, region_id: str, network: IPv4Network) -> None:
         self._state = state
         self._region_id = region_id
-        self._network = network
+        self._ranges = Ranges((network,))
         self._journal = Journal(state.journal)
         _bound_resources()
         self._account = processes.unprivileged_account()
@@ -62,11 +63,7 @@ class ProcessDriver:
     def check(self, spec: MachineSpec) -> None:
         """Raise ``HomeportError`` for an image that is not here or an address of somebody else's."""
         image_store.resolve(self._state.images, spec.image_id)
-        if ip_address(spec.address) not in self._network:
-            raise HomeportError(
-                f"{spec.instance_id}: address {spec.address} is outside this region's range {self._network}",
-                next_step=f"give the VPC a block inside {self._network}",
-            )
+        self._ranges.check(spec.address, spec.instance_id)
 
     def launch(self, spec: MachineSpec) -> Machine:
         """Start the machine; bad user-data and what the system refuses also stand in the console.
