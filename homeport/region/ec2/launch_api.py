@@ -9,7 +9,8 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.key_pairs import KeyPair
 from moto.ec2.responses import EC2Response
-from moto.ec2.utils import convert_tag_spec, parse_user_data
+from moto.ec2.utils import convert_tag_spec, filter_iam_instance_profiles, parse_user_data
+from moto.iam.exceptions import NotFoundException as IamNotFound
 
 from homeport.region.ec2 import addressing, default_vpc, launch_request, launch_template, launched
 from homeport.region.ec2.image import Image, find_image
@@ -39,6 +40,7 @@ class LaunchResponse(EC2Response):
         check_user_data(request.get("UserData"))
         _complete(request, image)
         launch_request.check(request)
+        self._check_profile(request.get("IamInstanceProfile") or {})
         default_vpc.fill_in(self.ec2_backend, request)
         interfaces = launch_request.interfaces(request)
         refuse_attached(
@@ -62,7 +64,7 @@ class LaunchResponse(EC2Response):
         return result
 
     def _merged_request(self) -> dict[str, Any]:
-        request = {name: value for name, value in self.params.items() if value is not None}
+        request: dict[str, Any] = launch_request.said(self.params)
         if not request.get("LaunchTemplate"):
             return request
         version = launch_template.find_version(self.ec2_backend, request["LaunchTemplate"])
@@ -102,6 +104,20 @@ class LaunchResponse(EC2Response):
             raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
         pair: KeyPair = self.ec2_backend.key_pairs[name]
         return pair
+
+    def _check_profile(self, profile: launch_request.Fields) -> None:
+        name, arn = profile.get("Name"), profile.get("Arn")
+        if not name and not arn:
+            return
+        try:
+            filter_iam_instance_profiles(self.current_account, self.partition, arn, name)
+        except IamNotFound:
+            parameter, what = ("name", "name") if name else ("arn", "ARN")
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Value ({name or arn}) for parameter iamInstanceProfile.{parameter} is invalid. "
+                f"Invalid IAM Instance Profile {what}",
+            ) from None
 
     def _associate_profile(self, instance_id: str, request: launch_request.Fields) -> None:
         """Give every instance the profile; moto gives it to the first one."""

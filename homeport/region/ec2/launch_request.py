@@ -62,6 +62,19 @@ IOPS_REQUIRED = ("io1", "io2")
 IOPS_TAKEN = (*IOPS_REQUIRED, "gp3")
 
 
+def said(value: Any) -> Any:
+    """Return a parameter without members that are blank, and without what is empty then.
+
+    Older SDKs send the fields that their caller left empty, Packer's ``IamInstanceProfile.Name=`` for one; EC2 takes
+    them for absent.
+    """
+    if isinstance(value, Mapping):
+        found = {name: said(inner) for name, inner in value.items()}
+        # A tag's value may be blank, and is one.
+        return {name: inner for name, inner in found.items() if name == "Value" or inner not in (None, "", {})}
+    return [said(one) for one in value] if isinstance(value, list) else value
+
+
 def check(request: Fields) -> None:
     """Raise EC2's error for a request that EC2 refuses, or that this region cannot carry out."""
     _check_refused(request, "")

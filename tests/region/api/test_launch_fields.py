@@ -356,6 +356,26 @@ def test_what_ec2_refuses_is_refused_before_there_is_anything(account, base, fie
     assert account.ec2.describe_network_interfaces()["NetworkInterfaces"] == []
 
 
+def test_fields_that_are_blank_are_as_good_as_absent(account, base):
+    made = account.ec2.run_instances(
+        ImageId=base, MinCount=1, MaxCount=1, KeyName="", KernelId="", RamdiskId="", UserData="", SubnetId="",
+        IamInstanceProfile={"Name": ""}, Placement={"Tenancy": "", "AvailabilityZone": ""},
+        CreditSpecification={"CpuCredits": ""}, InstanceInitiatedShutdownBehavior="",
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "kept", "Value": ""}]}],
+    )["Instances"][0]["InstanceId"]  # fmt: skip
+    shown = account.instance(made)
+    assert "IamInstanceProfile" not in shown
+    assert shown["Tags"] == [{"Key": "kept", "Value": ""}]
+    assert shown["Placement"]["Tenancy"] == "default"
+
+
+@pytest.mark.parametrize("profile", [{"Name": "none"}, {"Arn": "arn:aws:iam::123456789012:instance-profile/none"}])
+def test_a_profile_that_is_not_there_leaves_nothing(account, base, profile):
+    refused("InvalidParameterValue", account.ec2.run_instances, ImageId=base, MinCount=1, MaxCount=1,
+            IamInstanceProfile=profile)  # fmt: skip
+    assert account.ec2.describe_instances()["Reservations"] == []
+
+
 def test_as_many_are_launched_as_there_is_room_for(account, base, surroundings):
     made = account.ec2.run_instances(
         ImageId=base, MinCount=1, MaxCount=3, TagSpecifications=TAGS, IamInstanceProfile={"Name": "own"}
