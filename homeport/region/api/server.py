@@ -66,10 +66,12 @@ class ApiServer:
             thread.start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; the ports are free when this returns."""
         for thread, server in zip(self._threads, self._servers, strict=True):
             if thread.is_alive():
                 server.shutdown()
+                # The thread closes the listener itself, and may be about to.
+                thread.join()
             server.server_close()
 
     def _listen(self, address: str, port: int) -> BaseWSGIServer:
