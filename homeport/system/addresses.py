@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_address
@@ -19,6 +20,9 @@ CLAIM_PORT = 4565
 """A region listens here, on ``127.N.0.1``, as long as it runs; nobody ever connects."""
 
 _LISTEN = 0x0A
+_ENDING_SECONDS = 0.5
+"""How long a listener without a process may last: its process is ending, or is another user's."""
+_POLL_SECONDS = 0.01
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -117,6 +121,19 @@ def port_holder(address: str, port: int) -> Holder | None:
 
 def ensure_free(address: str, port: int) -> None:
     """Raise ``HomeportError``, naming the holder, unless a listener can be bound to ``address:port``."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while error := _refusal(address, port):
+        holder = port_holder(address, port)
+        if (holder and holder.pid) or time.monotonic() > deadline:
+            raise HomeportError(
+                f"port {port} on {address} is taken: {holder or 'a socket that is bound but does not listen'}",
+                next_step="stop that process, or choose another port",
+            ) from error
+        time.sleep(_POLL_SECONDS)
+
+
+def _refusal(address: str, port: int) -> OSError | None:
+    """Return why the port is in use, nothing when it is free; any other hindrance is raised."""
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         # As HAProxy and Waitress do: connections that linger in TIME_WAIT are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -131,11 +148,8 @@ def ensure_free(address: str, port: int) -> None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise HomeportError(f"cannot listen on {address}:{port}: {error.strerror}") from error
-            holder = port_holder(address, port) or "a socket that is bound but does not listen"
-            raise HomeportError(
-                f"port {port} on {address} is taken: {holder}",
-                next_step="stop that process, or choose another port",
-            ) from error
+            return error
+    return None
 
 
 def _claim(address: str) -> socket.socket | None:

@@ -255,12 +255,12 @@ def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
             if not 1 <= port <= 65535:
                 raise ELBClientError("ValidationError", f"Port {port} is not between 1 and 65535")
             address = registry.addresses[balancer.arn]
+            # A listener that was just deleted may still be there, for a moment.
+            own = {pid for pids in services.balancers.pids().values() for pid in pids}
             try:
                 ensure_free(address, port)
             except HomeportError as error:
                 holder = port_holder(address, port)
-                # A listener that was just deleted may still be there, for a moment.
-                own = {pid for pids in services.balancers.pids().values() for pid in pids}
                 if holder is None or holder.pid not in own:
                     raise ELBClientError(
                         "InvalidConfigurationRequest",
