@@ -46,6 +46,9 @@ REFUSED = {
 TAGGED = ("instance", "volume", "network-interface", "spot-instances-request", "elastic-gpu")
 """What RunInstances tags; the last two only when the launch makes some."""
 
+MAY_BE_BLANK = ("NoDevice", "Value")
+"""Members that say something when they are blank: a device that the image has and the instance has not, and a tag."""
+
 ONE_OF = {
     "InstanceInitiatedShutdownBehavior": ("stop", "terminate"),
     "CreditSpecification.CpuCredits": ("standard", "unlimited"),
@@ -70,8 +73,7 @@ def said(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         found = {name: said(inner) for name, inner in value.items()}
-        # A tag's value may be blank, and is one.
-        return {name: inner for name, inner in found.items() if name == "Value" or inner not in (None, "", {})}
+        return {name: inner for name, inner in found.items() if name in MAY_BE_BLANK or inner not in (None, "", {})}
     return [said(one) for one in value] if isinstance(value, list) else value
 
 
