@@ -4,16 +4,13 @@ import logging
 import os
 import secrets
 
-from moto.autoscaling.exceptions import AutoscalingClientError
-from moto.ec2.models.instances import Instance
-
 from homeport import __version__
 from homeport.errors import HomeportError
 from homeport.region import access
 from homeport.region.acm.api import HomeportACMResponse
 from homeport.region.api import kept
 from homeport.region.api.calls import Call
-from homeport.region.api.server import ApiServer, replace_responses
+from homeport.region.api.server import ApiServer
 from homeport.region.autoscaling.api import autoscaling_response
 from homeport.region.autoscaling.calls import Calls
 from homeport.region.autoscaling.controller import Controller
@@ -29,6 +26,9 @@ from homeport.region.ec2.machines import Machines
 from homeport.region.elbv2.api import LoadBalancing, install
 from homeport.region.elbv2.loop import BalancerRecords, Balancing, Targets
 from homeport.region.elbv2.registry import Registry
+from homeport.region.from_moto.autoscaling import AutoscalingClientError
+from homeport.region.from_moto.ec2 import Instance
+from homeport.region.from_moto.server import replace_responses
 from homeport.region.haproxy.balancers import Balancers
 from homeport.region.iam.api import iam_response
 from homeport.region.journal import Entry, Journal

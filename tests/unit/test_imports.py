@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ["cli", "local", "images", "region", "system"]
 """From the top: a room imports what stands to its right, never what stands to its left."""
+FROM_MOTO = ROOT / "homeport" / "region" / "from_moto"
 WITHOUT_MOTO = ["homeport/region/haproxy", "homeport/region/machines", "homeport/system", "homeport/images"]
+"""Not even by way of ``from_moto``."""
 REGION = ROOT / "homeport" / "region"
 
 
@@ -53,7 +55,14 @@ def test_what_runs_in_an_account_does_not_know_the_region(folder):
 @pytest.mark.parametrize("folder", WITHOUT_MOTO)
 def test_moto_stays_out(folder):
     assert files(folder)
-    assert not [str(f) for f in files(folder) if any(begins_with(m, "moto") for m in imported(f))]
+    taken = ("moto", "homeport.region.from_moto")
+    assert not [str(f) for f in files(folder) if any(begins_with(m, one) for m in imported(f) for one in taken)]
+
+
+def test_one_room_imports_moto():
+    known = [f for f in files("homeport") if any(begins_with(m, "moto") for m in imported(f))]
+    assert known
+    assert not [str(f) for f in known if FROM_MOTO not in f.parents]
 
 
 def test_the_region_has_no_circle():

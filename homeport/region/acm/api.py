@@ -1,10 +1,10 @@
 """ACM's API where moto's answer is not enough: a certificate knows which load balancers use it."""
 
-from moto.acm.responses import AWSCertificateManagerResponse
-from moto.core.responses import ActionResult
-
 from homeport.region.api.errors import Refusal
 from homeport.region.elbv2.lookup import load_balancers_with
+from homeport.region.from_moto import private
+from homeport.region.from_moto.acm import AWSCertificateManagerResponse
+from homeport.region.from_moto.core import ActionResult
 
 
 class HomeportACMResponse(AWSCertificateManagerResponse):
@@ -31,5 +31,5 @@ class HomeportACMResponse(AWSCertificateManagerResponse):
         return super().list_certificates()
 
     def _note_use(self) -> None:
-        for bundle in self.acm_backend._certificates.values():
+        for bundle in private.certificates(self.acm_backend):
             bundle.in_use_by = load_balancers_with(self.current_account, bundle.arn)

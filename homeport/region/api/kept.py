@@ -7,18 +7,17 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from moto.core.responses import ActionResult
-from moto.ec2.models import ec2_backends
-from moto.ecs.responses import EC2ContainerServiceResponse
-from moto.elbv2.models import elbv2_backends
-from moto.rds.responses import RDSResponse
-from moto.route53.exceptions import HostedZoneNotEmpty
-from moto.route53.responses import Route53
-from moto.servicediscovery.responses import ServiceDiscoveryResponse
-from moto.wafv2.responses import WAFV2Response
-
 from homeport.region.api.errors import Refusal
-from homeport.region.api.server import replace_responses
+from homeport.region.from_moto import private
+from homeport.region.from_moto.core import ActionResult
+from homeport.region.from_moto.ec2 import ec2_backends
+from homeport.region.from_moto.ecs import EC2ContainerServiceResponse
+from homeport.region.from_moto.elbv2 import elbv2_backends
+from homeport.region.from_moto.rds import RDSResponse
+from homeport.region.from_moto.route53 import HostedZoneNotEmpty, Route53
+from homeport.region.from_moto.server import replace_responses
+from homeport.region.from_moto.servicediscovery import ServiceDiscoveryResponse
+from homeport.region.from_moto.wafv2 import WAFV2Response
 
 
 class HomeportECSResponse(EC2ContainerServiceResponse):
@@ -26,7 +25,7 @@ class HomeportECSResponse(EC2ContainerServiceResponse):
 
     def delete_cluster(self) -> ActionResult:
         """Delete a cluster without container instances, services and tasks."""
-        cluster = self.ecs_backend._get_cluster(self._get_param("cluster")).name
+        cluster = private.cluster(self.ecs_backend, self._get_param("cluster")).name
         _refuse(
             self._container_instances(cluster),
             "ClusterContainsContainerInstancesException",

@@ -1,15 +1,14 @@
 """moto's server, in process, behind the gate."""
 
-import importlib
 import os
 import threading
 from collections.abc import Iterable
 from typing import Any
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from homeport.region.api.gate import After, Before, Gate
+from homeport.region.from_moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from homeport.system.addresses import ensure_free
 
 _POLL_SECONDS = 0.1
@@ -77,15 +76,6 @@ class ApiServer:
     def _listen(self, address: str, port: int) -> BaseWSGIServer:
         ensure_free(address, port)
         return make_server(address, port, self.gate, threaded=True, request_handler=QuietRequestHandler)
-
-
-def replace_responses(service: str, response: Any) -> None:
-    """Let ``response``, a subclass of moto's class for the service, answer for it; before the server starts.
-
-    Follows the shape of moto's ``urls`` modules: ``url_paths`` maps a path to the dispatching method.
-    """
-    urls = importlib.import_module(f"moto.{service}.urls")
-    urls.url_paths = dict.fromkeys(urls.url_paths, response.dispatch)  # type: ignore[attr-defined]
 
 
 def _create_app(service: Any) -> Any:

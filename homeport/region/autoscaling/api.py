@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from moto.autoscaling.exceptions import AutoscalingClientError
-from moto.core.responses import ActionResult, BaseResponse
-
 from homeport.region.api.errors import Refusal
 from homeport.region.autoscaling import attachments, groups, instances, policies, suspension, tags
 from homeport.region.autoscaling.service import Service
+from homeport.region.from_moto.autoscaling import AutoscalingClientError
+from homeport.region.from_moto.core import ActionResult, BaseResponse
 
 Operation = Callable[[Service, dict[str, Any]], dict[str, Any]]
 

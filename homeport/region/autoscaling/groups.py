@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from moto.autoscaling.exceptions import AutoscalingClientError
-
 from homeport.region.autoscaling import instances, protection, tags
 from homeport.region.autoscaling.checks import (
     DEFAULTS,
@@ -17,6 +15,7 @@ from homeport.region.autoscaling.checks import (
 )
 from homeport.region.autoscaling.model import Group
 from homeport.region.autoscaling.service import Service
+from homeport.region.from_moto.autoscaling import AutoscalingClientError
 
 Params = dict[str, Any]
 

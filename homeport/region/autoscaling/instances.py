@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from moto.autoscaling.exceptions import AutoscalingClientError as ServiceError
-
 from homeport.region.autoscaling.lifecycle import termination_of
 from homeport.region.autoscaling.model import Activity, Instance
 from homeport.region.autoscaling.plan.changes import BeginTermination
 from homeport.region.autoscaling.service import Service, validation
+from homeport.region.from_moto.autoscaling import AutoscalingClientError as ServiceError
 
 Params = dict[str, Any]
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from moto.autoscaling.exceptions import AutoscalingClientError
-
 from homeport.region.autoscaling.apply import apply
 from homeport.region.autoscaling.model import AutoScaling, Group
 from homeport.region.autoscaling.plan.changes import Change
 from homeport.region.autoscaling.plan.facts import Moment
 from homeport.region.clock import Clock
+from homeport.region.from_moto.autoscaling import AutoscalingClientError
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """CloudWatch's API where moto's answer would mislead: an alarm that nobody has evaluated is not OK."""
 
-from moto.cloudwatch.responses import CloudWatchResponse
-from moto.core.responses import ActionResult
+from homeport.region.from_moto.cloudwatch import CloudWatchResponse
+from homeport.region.from_moto.core import ActionResult
 
 UNKNOWN = "INSUFFICIENT_DATA"
 

@@ -3,11 +3,9 @@
 from ipaddress import IPv4Network
 from typing import Any
 
-from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.responses import EC2Response
-
 from homeport.region.ec2 import addressing
+from homeport.region.from_moto.core import ActionResult
+from homeport.region.from_moto.ec2 import EC2ClientError, EC2Response
 
 NOBODYS = [IPv4Network(block) for block in ("203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24")]
 """Ranges that no host has (RFC 5737). moto's elastic addresses are loopback ones, on which this host listens."""

@@ -11,10 +11,9 @@ from ipaddress import AddressValueError, IPv4Address
 from itertools import islice
 from typing import Any
 
-from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models.subnets import Subnet
-
 from homeport.errors import HomeportError
+from homeport.region.from_moto import private
+from homeport.region.from_moto.ec2 import EC2ClientError, Subnet
 from homeport.system.ranges import Ranges
 
 Fields = Mapping[str, Any]
@@ -26,7 +25,7 @@ def holders(backend: Any) -> Taken:
     """Return who has each private address that is given away: instances, interfaces, or load balancers."""
     found: dict[str, set[str]] = {}
     for subnet in backend.describe_subnets():
-        for address, holder in subnet._subnet_ips.items():
+        for address, holder in private.given_addresses(subnet).items():
             name = getattr(holder, "id", None) or getattr(holder, "name", None) or "another resource"
             found.setdefault(address, set()).add(name)
     for interface in backend.enis.values():
@@ -79,18 +78,6 @@ def no_room(subnet_id: str) -> EC2ClientError:
     """Return what EC2 answers when a subnet is full."""
     message = f"There are not enough free addresses in subnet '{subnet_id}' to satisfy the requested number."
     return EC2ClientError("InsufficientFreeAddressesInSubnet", message)
-
-
-@contextmanager
-def next_addresses(subnet: Subnet, addresses: Iterable[str]) -> Iterator[None]:
-    """Let moto give out these addresses next: its own choice may be an interface's, or that of a twin of the VPC."""
-    before = subnet._unused_ips
-    # What lies here, moto gives out before any other address.
-    subnet._unused_ips = set(addresses)
-    try:
-        yield
-    finally:
-        subnet._unused_ips = {one for one in before if one not in subnet._subnet_ips}
 
 
 def check_interfaces(backend: Any, ranges: Ranges, interfaces: Iterable[Fields], taken: Taken) -> None:

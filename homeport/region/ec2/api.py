@@ -7,12 +7,6 @@ from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
-from moto.core.responses import ActionResult, EmptyResult
-from moto.core.serialize import never_return
-from moto.core.utils import utcnow
-from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models.instances import Instance
-from moto.ec2.responses import EC2Response
 
 from homeport.region.api.errors import Refusal
 from homeport.region.ec2 import protection
@@ -29,6 +23,8 @@ from homeport.region.ec2.networks import NetworksResponse
 from homeport.region.ec2.options_api import OptionsResponse
 from homeport.region.ec2.security_groups import SecurityGroupsResponse
 from homeport.region.ec2.storage import StorageResponse
+from homeport.region.from_moto.core import ActionResult, EmptyResult, never_return, utcnow
+from homeport.region.from_moto.ec2 import EC2ClientError, EC2Response, Instance
 
 _METADATA_OPTIONS = {
     "HttpTokens": "http_tokens",

@@ -5,20 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from moto.core.responses import ActionResult, EmptyResult
-from moto.core.types import Base64EncodedString
-from moto.ec2.exceptions import (
+from homeport.region.ec2.launch_api import check_user_data
+from homeport.region.ec2.launched import default_cpu_options
+from homeport.region.from_moto import private
+from homeport.region.from_moto.core import ActionResult, Base64EncodedString, EmptyResult
+from homeport.region.from_moto.ec2 import (
+    INSTANCE_TYPES,
     EC2ClientError,
+    EC2Response,
+    Instance,
     InvalidParameterCombination,
     InvalidParameterValueErrorUnknownAttribute,
     InvalidSecurityGroupNotFoundError,
 )
-from moto.ec2.models.instance_types import INSTANCE_TYPES
-from moto.ec2.models.instances import Instance
-from moto.ec2.responses import EC2Response
-
-from homeport.region.ec2.launch_api import check_user_data
-from homeport.region.ec2.launched import default_cpu_options
 
 
 def _text(value: Any) -> str:
@@ -159,7 +158,7 @@ class AttributesResponse(EC2Response):
         elif attribute.field == "source_dest_check":
             instance.nics[0].source_dest_check = read
 
-    def change_groups(self, instance: Instance, given: list[str]) -> None:
+    def _change_groups(self, instance: Instance, given: list[str]) -> None:
         """Replace the security groups of the instance and its first interface."""
         groups = []
         for group_id in given:
@@ -169,9 +168,9 @@ class AttributesResponse(EC2Response):
             groups.append(group)
         self.error_on_dryrun()
         instance.security_groups = groups
-        instance.nics[0]._group_set = list(groups)
+        private.set_interface_groups(instance.nics[0], groups)
 
-    def change_devices(self, instance: Instance, given: list[dict[str, Any]]) -> None:
+    def _change_devices(self, instance: Instance, given: list[dict[str, Any]]) -> None:
         """Say which volumes go with the instance."""
         for one in given:
             if one["DeviceName"] not in instance.block_device_mapping:
@@ -183,7 +182,7 @@ class AttributesResponse(EC2Response):
             kept = (one.get("Ebs") or {}).get("DeleteOnTermination")
             instance.block_device_mapping[one["DeviceName"]].delete_on_termination = kept is not False
 
-    def change_enclave(self, instance: Any, given: dict[str, Any]) -> None:
+    def _change_enclave(self, instance: Any, given: dict[str, Any]) -> None:
         """Say whether the instance may have enclaves."""
         check_stopped(instance)
         self.error_on_dryrun()
@@ -191,9 +190,9 @@ class AttributesResponse(EC2Response):
 
 
 OTHERS: dict[str, Callable[[AttributesResponse, Instance, Any], None]] = {
-    "BlockDeviceMappings": AttributesResponse.change_devices,
-    "EnclaveOptions": AttributesResponse.change_enclave,
-    "Groups": AttributesResponse.change_groups,
+    "BlockDeviceMappings": AttributesResponse._change_devices,
+    "EnclaveOptions": AttributesResponse._change_enclave,
+    "Groups": AttributesResponse._change_groups,
 }
 
 

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network
 from typing import Any
 
-from moto.backends import get_backend
+from homeport.region.from_moto.core import get_backend
 
 
 def move(account: str, region_name: str, network: IPv4Network) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
 from typing import Any
 
-from moto.backends import get_backend
-from moto.ec2.models.elastic_network_interfaces import NetworkInterface
-from moto.ec2.models.security_groups import SecurityGroup
-from moto.ec2.models.vpcs import VPC
+from homeport.region.from_moto import private
+from homeport.region.from_moto.core import get_backend
+from homeport.region.from_moto.ec2 import VPC, NetworkInterface, SecurityGroup
 
 
 def of_security_group(ec2: Any, group: SecurityGroup) -> Iterator[str]:
@@ -61,7 +60,8 @@ def of_vpc(ec2: Any, vpc: VPC) -> Iterator[str]:
         "VPC peering connection": (
             one
             for one in ec2.vpc_pcxs.values()
-            if vpc.id in (one.vpc.id, one.peer_vpc.id) and one._status.code in ("active", "pending-acceptance")
+            if vpc.id in (one.vpc.id, one.peer_vpc.id)
+            and private.peering_status(one) in ("active", "pending-acceptance")
         ),
         "route table": (one for one in _in(ec2.route_tables, vpc) if one.main_association_id is None),
         "network ACL": (one for one in _in(ec2.network_acls, vpc) if not one.default),
@@ -193,7 +193,11 @@ def _of_other_services(ec2: Any) -> Iterator[tuple[str, Iterable[str], Iterable[
     for one in rds.databases.values():
         group = getattr(one, "db_subnet_group", None)
         zone = one.availability_zone
-        subnets = [subnet.id for subnet in (group._subnets if group else ()) if subnet.availability_zone == zone]
+        subnets = [
+            subnet.id
+            for subnet in (private.subnets_of_group(group) if group else ())
+            if subnet.availability_zone == zone
+        ]
         yield f"database {one.db_instance_identifier}", one.vpc_security_group_ids, subnets
     for one in rds.clusters.values():
         yield f"database cluster {one.db_cluster_identifier}", one.vpc_security_group_ids, ()

@@ -1,12 +1,10 @@
 """EC2's API for gateways: one that is attached, or has connections, stays."""
 
-from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError, InvalidRouteTableIdError, InvalidTransitGatewayID
-from moto.ec2.responses import EC2Response
-
 from homeport.region.ec2 import dependents
 from homeport.region.ec2.in_use import refuse, refuse_deletion
 from homeport.region.ec2.networks import forget_associations
+from homeport.region.from_moto.core import ActionResult
+from homeport.region.from_moto.ec2 import EC2ClientError, EC2Response, InvalidRouteTableIdError, InvalidTransitGatewayID
 
 
 class GatewaysResponse(EC2Response):

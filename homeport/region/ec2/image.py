@@ -3,11 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models.amis import Ami
-from moto.ec2.models.instances import Instance, StateReason
-
 from homeport.region.ec2.launch_template import merge_devices
+from homeport.region.from_moto.ec2 import Ami, EC2ClientError, Instance, StateReason
 
 ROOT_DEVICE = "/dev/xvda"
 VOLUME_GIB = 8

@@ -4,11 +4,10 @@ import logging
 import threading
 from collections.abc import Callable
 
-from moto.ec2.models.instances import Instance
-
 from homeport.errors import HomeportError
 from homeport.region.ec2.image import Image
 from homeport.region.ec2.machines import Machines
+from homeport.region.from_moto.ec2 import Instance
 
 logger = logging.getLogger(__name__)
 

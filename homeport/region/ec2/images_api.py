@@ -3,16 +3,12 @@
 import re
 from typing import Any
 
-from moto.core.responses import ActionResult, EmptyResult
-from moto.core.utils import utcnow
-from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.responses import EC2Response
-from moto.ec2.utils import random_ami_id
-
 from homeport.region.ec2 import dependents
 from homeport.region.ec2.image import ROOT_DEVICE, Image, devices_of, find_image
 from homeport.region.ec2.image_jobs import ImageJobs
 from homeport.region.ec2.launch_template import merge_devices
+from homeport.region.from_moto.core import ActionResult, EmptyResult, utcnow
+from homeport.region.from_moto.ec2 import EC2ClientError, EC2Response, random_ami_id
 
 _NAME = re.compile(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from moto.ec2.exceptions import EC2ClientError
+from homeport.region.from_moto.ec2 import EC2ClientError
 
 SHOWN = 5
 """How many dependents an error names."""

@@ -4,14 +4,10 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from moto.core.responses import ActionResult, EmptyResult
-from moto.ec2.exceptions import EC2ClientError, LastEniDetachError
-from moto.ec2.models.elastic_network_interfaces import NetworkInterface
-from moto.ec2.models.instances import Instance
-from moto.ec2.responses import EC2Response
-
 from homeport.region.ec2 import dependents
 from homeport.region.ec2.in_use import refuse
+from homeport.region.from_moto.core import ActionResult, EmptyResult
+from homeport.region.from_moto.ec2 import EC2ClientError, EC2Response, Instance, LastEniDetachError, NetworkInterface
 
 
 class InterfacesResponse(EC2Response):

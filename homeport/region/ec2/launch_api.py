@@ -5,17 +5,21 @@ import uuid
 from contextlib import nullcontext
 from typing import Any
 
-from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models.key_pairs import KeyPair
-from moto.ec2.responses import EC2Response
-from moto.ec2.utils import convert_tag_spec, filter_iam_instance_profiles, parse_user_data
-from moto.iam.exceptions import NotFoundException as IamNotFound
-
 from homeport.region.ec2 import addressing, default_vpc, launch_request, launch_template, launched
 from homeport.region.ec2.image import Image, find_image
 from homeport.region.ec2.interfaces import refuse_attached
 from homeport.region.ec2.machines import Machines
+from homeport.region.from_moto import private
+from homeport.region.from_moto.core import ActionResult
+from homeport.region.from_moto.ec2 import (
+    EC2ClientError,
+    EC2Response,
+    KeyPair,
+    convert_tag_spec,
+    filter_iam_instance_profiles,
+    parse_user_data,
+)
+from homeport.region.from_moto.iam import NotFoundException as IamNotFound
 
 VERSION_TWO = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
 """What an image that was registered for version 2 of the metadata service asks for."""
@@ -86,7 +90,7 @@ class LaunchResponse(EC2Response):
         if not first.get("SubnetId") or first.get("NetworkInterfaceId") or addressing.asked_addresses(first):
             return nullcontext()
         subnet = self.ec2_backend.get_subnet(first["SubnetId"])
-        return addressing.next_addresses(subnet, addressing.lowest(subnet, taken, count))
+        return private.next_addresses(subnet, addressing.lowest(subnet, taken, count))
 
     def _place(self, interfaces: list[dict[str, Any]], request: launch_request.Fields) -> dict[str, Any]:
         """Return the zone of an interface that exists already: moto would take the first one, for the volumes too."""

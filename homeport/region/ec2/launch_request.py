@@ -6,7 +6,7 @@ A request is checked with its launch template's data merged in (``launch_templat
 from collections.abc import Mapping
 from typing import Any
 
-from moto.ec2.exceptions import EC2ClientError, InvalidParameterCombination
+from homeport.region.from_moto.ec2 import EC2ClientError, InvalidParameterCombination
 
 Fields = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ of its own: tags by their key, devices by their name. Nothing of a template can 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from moto.ec2.exceptions import InvalidLaunchTemplateVersionNotFound
+from homeport.region.from_moto.ec2 import InvalidLaunchTemplateVersionNotFound
 
 Fields = Mapping[str, Any]
 

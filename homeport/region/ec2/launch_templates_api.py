@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from moto.core.responses import ActionResult
-from moto.ec2.responses import EC2Response
-from moto.ec2.utils import parse_user_data
-
 from homeport.region.ec2.launch_request import IOPS_TAKEN
 from homeport.region.ec2.launch_template import find_version
 from homeport.region.ec2.launched import FIELDS, PLACEMENT
+from homeport.region.from_moto.core import ActionResult
+from homeport.region.from_moto.ec2 import EC2Response, parse_user_data
 
 
 class LaunchTemplatesResponse(EC2Response):

@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moto.ec2.models.elastic_network_interfaces import NetworkInterface
-from moto.ec2.models.instance_types import INSTANCE_TYPES
-from moto.ec2.models.instances import Instance
-
 from homeport.region.ec2 import addressing
+from homeport.region.from_moto import private
+from homeport.region.from_moto.ec2 import INSTANCE_TYPES, Instance, NetworkInterface
 
 Fields = Mapping[str, Any]
 
@@ -118,7 +116,7 @@ def _keep_interface(instance: Instance, interface: Any, spec: Fields) -> None:
     interface.delete_on_termination = bool(spec.get("DeleteOnTermination", not existing))
     if existing:
         if interface.device_index == 0:
-            instance._subnet_id, instance.placement.zone = interface.subnet.id, interface.subnet.availability_zone
+            private.place(instance, interface.subnet)
         return
     interface.description = spec.get("Description") or ""
     interface.interface_type = spec.get("InterfaceType") or "interface"
@@ -134,7 +132,9 @@ def _free_unused(instance: Instance) -> None:
     """Free the address that moto draws for an instance whose first interface exists already."""
     had = {one["PrivateIpAddress"] for nic in instance.nics.values() for one in nic.private_ip_addresses}
     for subnet in instance.ec2_backend.describe_subnets():
-        for address in [one for one, holder in subnet._subnet_ips.items() if holder is instance and one not in had]:
+        for address in [
+            one for one, holder in private.given_addresses(subnet).items() if holder is instance and one not in had
+        ]:
             subnet.del_subnet_ip(address)
 
 

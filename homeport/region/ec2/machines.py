@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from moto.backends import get_backend
-from moto.ec2.models.instances import Instance, StateReason
-
 from homeport.errors import HomeportError
 from homeport.region.backoff import Backoff
 from homeport.region.ec2 import interfaces
+from homeport.region.from_moto import private
+from homeport.region.from_moto.core import get_backend
+from homeport.region.from_moto.ec2 import Instance, StateReason
 from homeport.region.machines.driver import Driver, MachineSpec
 from homeport.system.ranges import Ranges
 
@@ -279,7 +279,7 @@ class Machines:
             interfaces.let_go(instance)
             instance.terminate()
             if record.ended_because:
-                instance.state_reason, instance._reason = record.ended_because, ""
+                private.set_state_reason(instance, record.ended_because)
             _backend("elbv2", instance).notify_terminate_instances([instance.id])
 
     def _exited(self, instance_id: str) -> None:
@@ -337,9 +337,7 @@ def _message(error: Exception) -> str:
 
 
 def _set(instance: Instance, state: str) -> None:
-    # moto offers no setter.
-    instance._state.name = state
-    instance._state.code = STATES[state]
+    private.set_state(instance, state, STATES[state])
 
 
 def _backend(service: Any, instance: Instance) -> Any:

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.responses import EC2Response
-
 from homeport.region.ec2 import dependents
 from homeport.region.ec2.in_use import listed, refuse, refuse_deletion
+from homeport.region.from_moto.core import ActionResult
+from homeport.region.from_moto.ec2 import EC2ClientError, EC2Response
 
 
 class NetworksResponse(EC2Response):

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from moto.core.responses import ActionResult
-from moto.ec2.responses import EC2Response
-
 from homeport.region.ec2 import launch_request
 from homeport.region.ec2.attributes_api import check_stopped
 from homeport.region.ec2.launched import PLACEMENT
+from homeport.region.from_moto.core import ActionResult
+from homeport.region.from_moto.ec2 import EC2Response
 
 
 class OptionsResponse(EC2Response):

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterable
 
-from moto.ec2.exceptions import EC2ClientError, OperationDisableApiStopNotPermitted, OperationNotPermitted4
-from moto.ec2.models.instances import Instance
+from homeport.region.from_moto.ec2 import (
+    EC2ClientError,
+    Instance,
+    OperationDisableApiStopNotPermitted,
+    OperationNotPermitted4,
+)
 
 ENDED = ("shutting-down", "terminated")
 

@@ -1,11 +1,10 @@
 """EC2's API for security groups: one that is in use stays, and instances have one truth of theirs."""
 
-from moto.core.responses import ActionResult, EmptyResult
-from moto.ec2.exceptions import EC2ClientError, InvalidSecurityGroupNotFoundError
-from moto.ec2.responses import EC2Response
-
 from homeport.region.ec2 import dependents
 from homeport.region.ec2.in_use import refuse
+from homeport.region.from_moto import private
+from homeport.region.from_moto.core import ActionResult, EmptyResult
+from homeport.region.from_moto.ec2 import EC2ClientError, EC2Response, InvalidSecurityGroupNotFoundError
 
 
 class SecurityGroupsResponse(EC2Response):
@@ -39,5 +38,5 @@ class SecurityGroupsResponse(EC2Response):
         result = super().modify_network_interface_attribute()
         interface = self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId"))
         if self._get_param("Groups") and interface.instance and interface.device_index == 0:
-            interface.instance.security_groups = list(interface._group_set)
+            interface.instance.security_groups = private.interface_groups(interface)
         return result

@@ -1,11 +1,9 @@
 """EC2's API for volumes and snapshots: what is attached, or an image is made of, stays."""
 
-from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.responses import EC2Response
-
 from homeport.region.ec2 import dependents
 from homeport.region.ec2.in_use import listed
+from homeport.region.from_moto.core import ActionResult
+from homeport.region.from_moto.ec2 import EC2ClientError, EC2Response
 
 
 class StorageResponse(EC2Response):

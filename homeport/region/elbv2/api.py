@@ -1,28 +1,31 @@
 """Elastic Load Balancing's API where moto's answer is not enough: balancers and their targets' health are real."""
 
 import copy
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-from moto.core.responses import ActionResult, EmptyResult
-from moto.elbv2.exceptions import (
-    DuplicateListenerError,
-    ELBClientError,
-    ListenerNotFoundError,
-    LoadBalancerNotFoundError,
-    TargetGroupNotFoundError,
-)
-from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeRule, FakeTargetGroup
-from moto.elbv2.responses import ELBV2Response
 
 from homeport.errors import HomeportError
 from homeport.region.api.errors import Refusal
 from homeport.region.elbv2 import target_health as target_states
 from homeport.region.elbv2 import validation, view
 from homeport.region.elbv2.registry import Registry
+from homeport.region.from_moto.core import ActionResult, EmptyResult
+from homeport.region.from_moto.elbv2 import (
+    DuplicateListenerError,
+    ELBClientError,
+    ELBv2Backend,
+    ELBV2Response,
+    FakeListener,
+    FakeLoadBalancer,
+    FakeRule,
+    FakeTargetGroup,
+    ListenerNotFoundError,
+    LoadBalancerNotFoundError,
+    TargetGroupNotFoundError,
+)
+from homeport.region.from_moto.server import answer_with
 from homeport.region.haproxy.balancers import Balancers
 from homeport.system.addresses import ensure_free, port_holder
 from homeport.system.ranges import Ranges
@@ -52,7 +55,6 @@ def install(services: LoadBalancing) -> None:
     """
     response = elbv2_response(services)
 
-    # Not "dispatch": by that name moto expects a method of a response class.
     def answer(request: Any, *arguments: Any) -> Any:
         # moto would give classic load balancers names of AWS's own, and make nothing real.
         if request.values.get("Version") != "2015-12-01":
@@ -61,9 +63,8 @@ def install(services: LoadBalancing) -> None:
             )
         return response.dispatch(request, *arguments)
 
-    for module in ("moto.elb.urls", "moto.elbv2.urls"):
-        urls: Any = importlib.import_module(module)
-        urls.url_paths = dict.fromkeys(urls.url_paths, answer)
+    for service in ("elb", "elbv2"):
+        answer_with(service, answer)
 
 
 def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer, elbv2_backends
+from homeport.region.from_moto.elbv2 import ELBv2Backend, FakeLoadBalancer, elbv2_backends
 
 
 def load_balancers(account: str) -> Iterator[FakeLoadBalancer]:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from moto.elbv2.exceptions import ELBClientError
-
 from homeport.region.clock import Clock
 from homeport.region.ec2 import addressing
+from homeport.region.from_moto.elbv2 import ELBClientError
 
 HIGHEST_HOST = 250
 """Of a subnet's last /24: instances get their addresses from the bottom."""

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from moto.elbv2.models import ELBv2Backend, FakeTargetGroup
-
 from homeport.region.elbv2.registry import Registration, Registry
+from homeport.region.from_moto.elbv2 import ELBv2Backend, FakeTargetGroup
 from homeport.region.haproxy.health import DRAINING, REGISTERING
 from homeport.region.haproxy.model import TargetHealth
 

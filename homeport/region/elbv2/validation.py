@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from moto.elbv2.exceptions import ELBClientError
-from moto.elbv2.models import ELBv2Backend, FakeTargetGroup
-
 from homeport.errors import HomeportError
 from homeport.region.elbv2 import view
 from homeport.region.elbv2.registry import Registry
+from homeport.region.from_moto import private
+from homeport.region.from_moto.elbv2 import ELBClientError, ELBv2Backend, FakeTargetGroup
 from homeport.region.haproxy.config import render
 from homeport.region.haproxy.model import FixedResponse, Listener, LoadBalancer, Rule
 from homeport.region.haproxy.rules import rule_lines
@@ -105,7 +104,7 @@ def check_certificates(backend: ELBv2Backend, protocol: str | None, certificates
     if not certificates:
         raise ELBClientError("ValidationError", "A certificate must be specified for HTTPS listeners")
     for one in certificates:
-        if not backend._certificate_exists(one["CertificateArn"]):
+        if not private.certificate_exists(backend, one["CertificateArn"]):
             raise ELBClientError("CertificateNotFound", f"Certificate '{one['CertificateArn']}' not found")
 
 

@@ -3,12 +3,16 @@
 import contextlib
 from typing import Any
 
-from moto.acm.exceptions import CertificateNotFound
-from moto.acm.models import acm_backends
-from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup, elbv2_backends
-from moto.iam.models import iam_backends
-
 from homeport.region.elbv2.registry import Registration, Registry
+from homeport.region.from_moto.acm import CertificateNotFound, acm_backends
+from homeport.region.from_moto.elbv2 import (
+    ELBv2Backend,
+    FakeListener,
+    FakeLoadBalancer,
+    FakeTargetGroup,
+    elbv2_backends,
+)
+from homeport.region.from_moto.iam import iam_backends
 from homeport.region.haproxy.model import (
     Action,
     Condition,

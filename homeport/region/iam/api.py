@@ -4,13 +4,10 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from moto.core.responses import ActionResult
-from moto.iam.exceptions import DeleteConflictException
-from moto.iam.models import IAMBackend, User
-from moto.iam.responses import IamResponse
-
 from homeport.region.api.errors import Refusal
 from homeport.region.elbv2.lookup import load_balancers, load_balancers_with
+from homeport.region.from_moto.core import ActionResult
+from homeport.region.from_moto.iam import DeleteConflictException, IAMBackend, IamResponse, User
 
 _LOAD_BALANCING = "elasticloadbalancing.amazonaws.com"
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any
 
-from moto.ec2.models.instances import Instance
-
+from homeport.region.from_moto.ec2 import Instance
 from homeport.region.metadata.model import InstanceMetadata, Interface, Source
 
 

@@ -15,13 +15,14 @@ from homeport.errors import HomeportError
 from homeport.region import access
 from homeport.region.acm.api import HomeportACMResponse
 from homeport.region.api import kept
-from homeport.region.api.server import ApiServer, replace_responses
+from homeport.region.api.server import ApiServer
 from homeport.region.backoff import Backoff
 from homeport.region.clock import Clock
 from homeport.region.ec2.api import ec2_response
 from homeport.region.ec2.machines import Machines
 from homeport.region.elbv2 import api as elbv2
 from homeport.region.elbv2.registry import Registry
+from homeport.region.from_moto.server import replace_responses
 from homeport.region.haproxy.balancers import Balancers
 from homeport.region.iam.api import iam_response
 from homeport.region.machines.driver import Machine

@@ -1,0 +1,7 @@
+"""What the region takes from moto's autoscaling."""
+
+from moto.autoscaling.exceptions import AutoscalingClientError
+
+__all__ = [
+    "AutoscalingClientError",
+]

@@ -1,0 +1,7 @@
+"""What the region takes from moto's cloudwatch."""
+
+from moto.cloudwatch.responses import CloudWatchResponse
+
+__all__ = [
+    "CloudWatchResponse",
+]

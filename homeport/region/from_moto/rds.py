@@ -1,0 +1,7 @@
+"""What the region takes from moto's rds."""
+
+from moto.rds.responses import RDSResponse
+
+__all__ = [
+    "RDSResponse",
+]

@@ -1,0 +1,7 @@
+"""What the region takes from moto's servicediscovery."""
+
+from moto.servicediscovery.responses import ServiceDiscoveryResponse
+
+__all__ = [
+    "ServiceDiscoveryResponse",
+]
