@@ -5,10 +5,7 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
-import threading
 import zipfile
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +13,13 @@ from typing import NoReturn
 
 from homeport import providers
 from homeport.errors import HomeportError
+from homeport.system import programs
 from homeport.system.files import explained
 
 NEEDED = "1.11"
 """As terraform/platform/versions.tf says; asked before anything is made."""
 INSTALL = "https://developer.hashicorp.com/terraform/install"
+_NOT_RUN = f"look at both, or install Terraform again: {INSTALL}"
 WORTH_SHOWING = re.compile(r"(: (Modifying|Destroying|Still|Creation|Modifications|Destruction)\b|^Apply|^Destroy)")
 END_SECONDS = 60.0
 """How long an interrupted Terraform may take."""
@@ -92,30 +91,30 @@ class Terraform:
         Raises:
             HomeportError: with the command's last lines, and the command itself to run by hand.
         """
-        command = [find_terraform(), *arguments, "-no-color"]
         log = self.data / f"{arguments[0]}.log"
-        last: deque[str] = deque(maxlen=25)
         with explained(log):
             self.data.mkdir(parents=True, exist_ok=True)
-            record = log.open("w", encoding="utf-8", buffering=1)
-        with record, self._started(command) as process:
-            try:
-                for line in process.stdout or ():
-                    with explained(log):
-                        record.write(line)
-                    last.append(line.rstrip())
-                    if WORTH_SHOWING.search(line):
-                        show(line.rstrip())
-            except BaseException:
-                show("interrupted: Terraform ends what it is doing (Ctrl-C again kills it)")
-                end(process)
-                raise
-        if process.returncode != 0:
-            raise HomeportError(
-                f"terraform {arguments[0]} failed in {self.root} (whole output: {log})",
-                log="\n".join(line for line in last if line.strip(" ╷│╵")),
-                next_step=f"{self.by_hand} {arguments[0]}",
-            )
+
+        def on_line(line: str) -> None:
+            if WORTH_SHOWING.search(line):
+                show(line.rstrip())
+
+        def end(process: programs.Process) -> None:
+            show("interrupted: Terraform ends what it is doing (Ctrl-C again kills it)")
+            # So that it lets go of its state's lock. Its providers are in its group: told too, they would not help it.
+            programs.interrupt(process, END_SECONDS, group=False)
+
+        programs.follow(
+            [find_terraform(), *arguments, "-no-color"],
+            f"terraform {arguments[0]} failed in {self.root}",
+            log=log,
+            folder=self.root,
+            environment=self.environment_variables(),
+            on_line=on_line,
+            end=end,
+            next_step=f"{self.by_hand} {arguments[0]}",
+            not_run=_NOT_RUN,
+        )
 
     def become(self, arguments: Sequence[str]) -> NoReturn:
         """Go on as Terraform with these arguments, in this process: its terminal, its signals, its exit code.
@@ -137,25 +136,7 @@ class Terraform:
         try:
             os.execve(program, [program, f"-chdir={self.root}", *arguments], environment)  # noqa: S606  a list, no shell
         except OSError as error:
-            raise _not_run(program, self.root, error) from error
-
-    def _started(self, command: Sequence[str]) -> subprocess.Popen[str]:
-        try:
-            return subprocess.Popen(
-                command,
-                cwd=self.root,
-                env=self.environment_variables(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                # A terminal's Ctrl-C would reach it beside ours, and two make it give up with its state locked.
-                process_group=0,
-            )
-        except OSError as error:
-            raise _not_run(command[0], self.root, error) from error
+            raise programs.not_started(program, self.root, error, _NOT_RUN) from error
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
@@ -163,36 +144,6 @@ def _check_arguments(arguments: Sequence[str]) -> None:
         if refused := _REFUSED.get(word.partition("=")[0]):
             message, next_step = refused
             raise HomeportError(f"{word}: {message}", next_step=next_step)
-
-
-def _not_run(program: str, root: Path, error: OSError) -> HomeportError:
-    return HomeportError(
-        f"cannot run {program} in {root}: {error.strerror}",
-        next_step=f"look at both, or install Terraform again: {INSTALL}",
-    )
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """Let Terraform end in its own way, so that it lets go of its state's lock; kill it when it takes too long."""
-    late = threading.Timer(END_SECONDS, _kill, [process])
-    late.start()
-    try:
-        process.send_signal(signal.SIGINT)
-        for _ in process.stdout or ():
-            # With nobody to read it, its output would end it at once.
-            pass
-        process.wait()
-    except BaseException:
-        _kill(process)
-        raise
-    finally:
-        late.cancel()
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        # Its providers are in its group.
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def clean_environment() -> dict[str, str]:
@@ -214,20 +165,7 @@ def find_terraform() -> str:
 
 def check_version(program: str) -> None:
     """Raise ``HomeportError`` for a Terraform that is too old, or does not say how old it is."""
-    try:
-        done = subprocess.run(
-            [program, "version"],
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=60,
-            check=False,
-        )
-        said = done.stdout + done.stderr
-    except (OSError, subprocess.TimeoutExpired) as error:
-        said = str(error)
+    said = programs.output([program, "version"], clean_environment())
     version = re.search(r"^Terraform v(\d+)\.(\d+)", said, re.MULTILINE)
     upgrade = f"install Terraform {NEEDED} or newer: {INSTALL}"
     if version is None:

@@ -1,13 +1,10 @@
 """Ways to run a command on a machine that lacks something."""
 
-import os
-import shutil
 import subprocess
 
 import pytest
 
-SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
-"""Where programs are looked for that an ordinary user's PATH does not lead to."""
+from homeport.system.programs import find_program
 
 
 def without(*programs: str) -> list[str]:
@@ -15,7 +12,7 @@ def without(*programs: str) -> list[str]:
 
     In a mount namespace of its own, because some are found in spite of PATH. Skips where that is not allowed.
     """
-    found = [path for name in programs if (path := shutil.which(name, path=f"{os.environ['PATH']}:{SBIN}"))]
+    found = [path for name in programs if (path := find_program(name))]
     script = 'for p in $HIDDEN; do mount --bind /dev/null "$p" || exit 99; done; unset HIDDEN; exec "$@"'
     words = ["env", f"HIDDEN={' '.join(found)}", "unshare", "--mount", "sh", "-c", script, "sh"]
     probe = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)

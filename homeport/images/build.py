@@ -16,10 +16,12 @@ import uv
 
 from homeport.errors import HomeportError
 from homeport.images import interpreter
+from homeport.images.commands import run
 from homeport.region.machines.process import image_store
 from homeport.region.state import StateFolder
 from homeport.system import processes
 from homeport.system.files import explained, remove_tree
+from homeport.system.programs import last_lines
 
 PACKAGE = "homeport_app"
 COMMAND = ("venv/bin/python", "-sP", "-m", PACKAGE)
@@ -27,7 +29,6 @@ COMMAND = ("venv/bin/python", "-sP", "-m", PACKAGE)
 _RECIPE = "1"
 """Raise it when the same sources must give another image."""
 _BUILDING = ".building-"
-_LAST_LINES = 20
 
 
 def build_image(source: Path, state: StateFolder, *, on_step: Callable[[str], None] = lambda _: None) -> Path:
@@ -134,35 +135,16 @@ def _install(source: Path, draft: Path, python: interpreter.Interpreter) -> None
             source / "src" / PACKAGE, packages / PACKAGE, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
         )
         shutil.copyfile(source / "services.yaml", draft / "services.yaml")
-    compiled = subprocess.run(
-        [venv / "bin" / "python", "-m", "compileall", "-q", packages / PACKAGE],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if compiled.returncode != 0:
-        raise HomeportError("the application does not compile", log=_last(compiled.stdout + compiled.stderr))
+    compile_all = [str(venv / "bin" / "python"), "-m", "compileall", "-q", str(packages / PACKAGE)]
+    run(compile_all, "the application does not compile", "mend what the lines above say, then run it again")
 
 
 def _uv(*arguments: str) -> None:
-    unwanted = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"}
-    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
-    environment["UV_PYTHON_DOWNLOADS"] = "never"
-    command = [uv.find_uv_bin(), *arguments]
-    # Not where the user is: that folder may be gone, or hold settings of another project for uv.
-    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        if "No space left on device" in done.stderr:
-            raise HomeportError(
-                "no space left on the disk while the image was baked",
-                next_step="free some space (df -h), or set HOMEPORT_STATE to a folder elsewhere",
-                log=_last(done.stderr),
-            )
-        raise HomeportError(
-            f"uv {' '.join(arguments[:2])} failed with exit code {done.returncode}",
-            next_step="see the lines above; without network, fill uv's cache first: uv pip sync app/requirements.lock",
-            log=_last(done.stderr),
-        )
+    run(
+        [uv.find_uv_bin(), *arguments],
+        f"uv {' '.join(arguments[:2])} failed",
+        "see the lines above; without network, fill uv's cache first: uv pip sync app/requirements.lock",
+    )
 
 
 def _manifest(source: Path, name: str, digest: str, python: interpreter.Interpreter) -> image_store.Manifest:
@@ -216,9 +198,5 @@ def _verify(draft: Path) -> None:
         raise HomeportError(
             f"the baked application cannot be imported{who}",
             next_step="when a folder is closed to that user, set HOMEPORT_STATE to one that is not",
-            log=_last(done.stderr),
+            log=last_lines(done.stderr),
         )
-
-
-def _last(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-_LAST_LINES:])

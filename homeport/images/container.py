@@ -28,7 +28,6 @@ CURRENT = "localhost/homeport/app:current"
 _RECIPE = "1"
 """Raise it when the same sources must give another image."""
 _BUILDING = ".building-"
-_LAST_LINES = 20
 _INPUTS = ("Dockerfile", "base/assemble.py", "base/healthcheck.py", "requirements.lock", "services.yaml")
 _PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 _START_ENGINE = "systemctl start docker (or, without systemd: sudo dockerd &), then again; docker info tells more"

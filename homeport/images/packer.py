@@ -1,29 +1,23 @@
 """Packer, as a user would run it: its output is logged whole and shown in short, and its manifest is read."""
 
-import contextlib
 import importlib.util
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from homeport.errors import HomeportError
-from homeport.system.files import explained
+from homeport.system import programs
 from homeport.terraform import clean_environment
 
 INSTALL = "apt-get install packer, or https://developer.hashicorp.com/packer/install"
 _OLD = (1, 6)
 """Debian's: its plugins are built in, and it reads the files in packer/1.6."""
 _WORTH_SHOWING = re.compile(r"^==> [a-z-]+\.machine: ((?!Executing Ansible).+)|^ +[a-z-]+\.machine: TASK \[(.+?)\]")
-_LAST_LINES = 30
 _END_SECONDS = 120.0
 """How long an interrupted Packer may take to remove its machine."""
 
@@ -98,64 +92,27 @@ def build(
 
 
 def _run(command: Sequence[str], environment: dict[str, str], log: Path, on_step: Callable[[str], None]) -> None:
-    last: deque[str] = deque(maxlen=_LAST_LINES)
-    with explained(log):
-        record = log.open("w", encoding="utf-8", buffering=1)
-    with (
-        record,
-        subprocess.Popen(
-            command,
-            cwd=log.parent,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            # A terminal's Ctrl-C would reach it beside ours, and a second one makes it give up without cleaning up.
-            process_group=0,
-        ) as process,
-    ):
-        try:
-            for line in process.stdout or ():
-                with explained(log):
-                    record.write(line)
-                last.append(line.rstrip())
-                if found := _WORTH_SHOWING.match(line):
-                    on_step((found[1] or found[2]).rstrip())
-        except BaseException:
-            on_step("interrupted: Packer removes what it made (Ctrl-C again kills it)")
-            _end(process)
-            raise
-    if process.returncode != 0:
-        raise HomeportError(
-            f"packer {command[1]} failed (whole output: {log})",
-            log="\n".join(line for line in last if line.strip()),
-            next_step="mend what the lines above say, then run it again; nothing half-made is left",
-        )
+    def on_line(line: str) -> None:
+        if found := _WORTH_SHOWING.match(line):
+            on_step((found[1] or found[2]).rstrip())
 
+    def end(process: programs.Process) -> None:
+        on_step("interrupted: Packer removes what it made (Ctrl-C again kills it)")
+        # To the whole group: Packer waits for the Ansible that it started, and does not tell it. What a Packer that is
+        # killed leaves, the next bake removes.
+        programs.interrupt(process, _END_SECONDS, group=True)
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """Let Packer remove what it made; kill it when that takes too long: the next bake then removes it."""
-    # With nobody to read it, its output would end it at once. Its pipe may outlive it, so nobody waits for the end.
-    threading.Thread(target=_drain, args=[process], daemon=True).start()
-    try:
-        # To the whole group, as a terminal does: Packer waits for the Ansible that it started, and does not tell it.
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(timeout=_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-
-
-def _drain(process: subprocess.Popen[str]) -> None:
-    # Not through the file object: whoever closes it would wait for its lock.
-    with contextlib.suppress(OSError):
-        while process.stdout and os.read(process.stdout.fileno(), 65536):
-            pass
+    programs.follow(
+        command,
+        f"packer {command[1]} failed",
+        log=log,
+        folder=log.parent,
+        environment=environment,
+        on_line=on_line,
+        end=end,
+        next_step="mend what the lines above say, then run it again; nothing half-made is left",
+        not_run=f"install Packer again: {INSTALL}",
+    )
 
 
 def _program() -> str:
@@ -167,15 +124,11 @@ def _program() -> str:
 
 def _version() -> tuple[int, ...]:
     program = _program()
-    done = subprocess.run(
-        [program, "version"], env=clean_environment(), capture_output=True, text=True, errors="replace", check=False
-    )
-    found = re.search(r"^Packer v([0-9]+)\.([0-9]+)", done.stdout, re.MULTILINE)
+    said = programs.output([program, "version"], clean_environment())
+    found = re.search(r"^Packer v([0-9]+)\.([0-9]+)", said, re.MULTILINE)
     if found is None:
         # Some distributions have another program of that name.
-        raise HomeportError(
-            f"{program} version does not name a version", log=done.stdout + done.stderr, next_step=INSTALL
-        )
+        raise HomeportError(f"{program} version does not name a version", log=said, next_step=INSTALL)
     return tuple(int(part) for part in found.groups())
 
 

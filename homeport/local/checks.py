@@ -10,6 +10,7 @@ from pathlib import Path
 from homeport.catalogue import load_catalogue
 from homeport.errors import HomeportError
 from homeport.system.addresses import ensure_free
+from homeport.system.programs import find_program
 from homeport.terraform import check_version, find_terraform
 
 ANY_LOOPBACK = f"127.255.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
@@ -22,8 +23,7 @@ Each process has its own: two that look at the same moment must not find one ano
 def check_programs(driver: str) -> None:
     """Raise ``HomeportError`` unless Terraform and HAProxy are there and new enough, and what the driver needs."""
     check_version(find_terraform())
-    # Debian installs it where an ordinary user's PATH does not lead.
-    if shutil.which("haproxy") is None and shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin") is None:
+    if find_program("haproxy") is None:
         raise HomeportError("haproxy is not installed", next_step="apt-get install haproxy (2.6 or newer)")
     if driver == "container":
         # Imported late: the other driver does without Docker's client.

@@ -1,11 +1,11 @@
 """The virtual machine that the tests look at, made by `vagrant up` and nothing else."""
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from homeport.system.programs import find_program
 from tests.vagrant.machine import ROOT, Machine, inventory, run, virsh
 
 # On an emulated machine apt takes minutes: most of what the roles install is in the box.
@@ -20,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def libvirt() -> Iterator[None]:
     """libvirt, as it runs here, or started for these tests alone."""
     for program in ("vagrant", "virsh", "qemu-system-x86_64", "dnsmasq"):
-        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin"):
+        if not find_program(program):
             pytest.skip(f"{program} is not installed (vagrant/README.md names the packages)")
     if "vagrant-libvirt" not in run("vagrant", "plugin", "list").stdout:
         pytest.skip("the plugin vagrant-libvirt is not installed (vagrant/README.md names the packages)")

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +10,8 @@ from docker.errors import DockerException, ImageNotFound, NotFound
 from requests.exceptions import RequestException
 
 from homeport.errors import HomeportError
+from homeport.system import programs
+from homeport.system.programs import find_program
 
 SOCKET = Path("/var/run/docker.sock")
 TIMEOUT = 600.0
@@ -74,25 +74,11 @@ def explained(what: str) -> Iterator[None]:
         raise HomeportError(f"cannot {what}: the Docker engine does not answer", next_step=START_HINT) from error
 
 
-def find_program(name: str) -> str | None:
-    """Return a system program's path, also where an ordinary user's PATH does not lead."""
-    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin")
-
-
 def run(command: Sequence[str], *, absent_is_fine: bool = False) -> str:
     """Run a system program and return its output; ``absent_is_fine`` for the removal of what may be gone."""
     program = find_program(command[0])
     if program is None:
         raise HomeportError(f"{command[0]} is not installed", next_step="apt-get install iptables iproute2")
-    try:
-        result = subprocess.run(
-            [program, *command[1:]], check=False, capture_output=True, text=True, errors="replace", timeout=_RUN_TIMEOUT
-        )
-    except subprocess.TimeoutExpired as error:
-        # Such as iptables, while somebody else holds its lock.
-        raise HomeportError(
-            f"{' '.join(command)} has not ended after {_RUN_TIMEOUT:g} s", next_step="see what holds it up: ps -ef"
-        ) from error
-    if result.returncode and not absent_is_fine:
-        raise HomeportError(f"{' '.join(command)}: exit code {result.returncode}", log=result.stderr.strip()[-2000:])
-    return result.stdout
+    # Such as iptables, while somebody else holds its lock, may wait for ever.
+    done = programs.run([program, *command[1:]], " ".join(command), seconds=_RUN_TIMEOUT, may_fail=absent_is_fine)
+    return done.stdout
