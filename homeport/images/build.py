@@ -1,7 +1,6 @@
 """Bake an image for the ``process`` driver: the services' package in an environment of its own."""
 
 import contextlib
-import hashlib
 import os
 import platform
 import shutil
@@ -19,14 +18,15 @@ from homeport.images import interpreter
 from homeport.images.commands import run
 from homeport.region.machines.process import image_store
 from homeport.region.state import StateFolder
-from homeport.system import processes
+from homeport.system import digests, processes
+from homeport.system.drafts import draft
 from homeport.system.files import explained, remove_tree
 from homeport.system.programs import last_lines
 
 PACKAGE = "homeport_app"
 COMMAND = ("venv/bin/python", "-sP", "-m", PACKAGE)
 """Without the user's packages and the working folder on the path."""
-_RECIPE = "1"
+_RECIPE = "2"
 """Raise it when the same sources must give another image."""
 _BUILDING = ".building-"
 
@@ -44,23 +44,25 @@ def build_image(source: Path, state: StateFolder, *, on_step: Callable[[str], No
     digest = _digest(source, python)
     name = f"homeport-app-{digest[:12]}"
     folder = state.images / name
-    _clear_interrupted(state.images)
-    with contextlib.suppress(HomeportError):
-        image_store.load(folder)
-        on_step(f"image {name} is there already")
-        return folder
-    remove_tree(folder)
-    with _building(state.images) as draft:
+    with draft(
+        state.images, _BUILDING, on_wait=lambda: on_step(f"waiting for another build in {state.images}")
+    ) as building:
+        with contextlib.suppress(HomeportError):
+            image_store.load(folder)
+            on_step(f"image {name} is there already")
+            return folder
+        remove_tree(folder)
         on_step(f"baking image {name} on Python {python.version} ({python.path})")
-        _install(source, draft, python)
+        # The services' unprivileged user looks at it.
+        building.chmod(0o755)
+        _install(source, building, python)
         manifest = _manifest(source, name, digest, python)
-        with explained(draft):
-            (draft / image_store.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
-            _seal(draft)
-        _verify(draft)
-        # Another build of the same image may have been faster; its folder is as good as ours.
-        with contextlib.suppress(OSError):
-            draft.rename(folder)
+        with explained(building):
+            (building / image_store.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+            _seal(building)
+        _verify(building)
+        with explained(folder):
+            building.rename(folder)
         image_store.load(folder)
     return folder
 
@@ -75,44 +77,15 @@ def _check(source: Path) -> None:
 
 
 def _digest(source: Path, python: interpreter.Interpreter) -> str:
-    """Hash whatever goes into the image; times and the folder's own path do not count."""
-    whole = hashlib.sha256()
-    facts = [_RECIPE, str(python.path), python.version, platform.machine(), *COMMAND]
-    whole.update("\0".join(facts).encode())
-    root = source / "src"
-    files = [source / "requirements.lock", source / "services.yaml", *sorted(_sources(root / PACKAGE))]
-    for file in files:
-        content = file.read_bytes()
-        whole.update(f"\0{file.relative_to(source)}\0{len(content)}\0".encode())
-        whole.update(content)
-    return whole.hexdigest()
+    files = [source / "requirements.lock", source / "services.yaml", *modules(source)]
+    return digests.of_files(source, files, _RECIPE, str(python.path), python.version, platform.machine(), *COMMAND)
 
 
-def _sources(package: Path) -> Iterator[Path]:
-    for path in package.rglob("*"):
+def modules(source: Path) -> Iterator[Path]:
+    """Yield the files of the services' package, without what Python compiled from them."""
+    for path in (source / "src" / PACKAGE).rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
             yield path
-
-
-@contextlib.contextmanager
-def _building(images: Path) -> Iterator[Path]:
-    # The start time tells a build that still runs from one whose pid somebody else has now.
-    draft = images / f"{_BUILDING}{os.getpid()}-{processes.start_time(os.getpid())}"
-    with explained(draft):
-        remove_tree(draft)
-        draft.mkdir(mode=0o755)
-    try:
-        yield draft
-    finally:
-        remove_tree(draft)
-
-
-def _clear_interrupted(images: Path) -> None:
-    for path in images.glob(f"{_BUILDING}*"):
-        pid, _, started = path.name.removeprefix(_BUILDING).partition("-")
-        running = pid.isdigit() and started.isdigit() and processes.alive(int(pid), int(started))
-        if not running:
-            remove_tree(path)
 
 
 def _install(source: Path, draft: Path, python: interpreter.Interpreter) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
@@ -18,14 +17,15 @@ from pathlib import Path
 import uv
 
 from homeport.errors import HomeportError
-from homeport.images.build import PACKAGE, revision_of
+from homeport.images.build import PACKAGE, modules, revision_of
 from homeport.images.commands import run
-from homeport.images.drafts import alone
+from homeport.system import digests
+from homeport.system.drafts import draft
 from homeport.system.files import remove_tree
 
 CURRENT = "localhost/homeport/app:current"
 """What the archive's image is called on a machine."""
-_RECIPE = "1"
+_RECIPE = "2"
 """Raise it when the same sources must give another image."""
 _BUILDING = ".building-"
 _INPUTS = ("Dockerfile", "base/assemble.py", "base/healthcheck.py", "requirements.lock", "services.yaml")
@@ -61,7 +61,13 @@ def build_container(source: Path, state_cache: Path, *, on_step: Callable[[str],
     _check(source)
     architecture = _architecture()
     cache = state_cache.absolute()
-    with _held(cache, on_step) as draft:
+    with draft(
+        cache,
+        _BUILDING,
+        lock=".lock",
+        explained=_explained,
+        on_wait=lambda: on_step(f"waiting for another build in {cache}"),
+    ) as building:
         base = _base(source, on_step)
         digest = _digest(source, base, architecture)
         archive = Archive(cache / f"homeport-app-{digest[:12]}.tar", f"homeport/app:{digest[:12]}", digest)
@@ -74,13 +80,13 @@ def build_container(source: Path, state_cache: Path, *, on_step: Callable[[str],
             return archive
         if not image:
             on_step(f"building {archive.reference} on {base}")
-            _stage(source, draft / "context", architecture)
-            image = _build(source, draft, base, archive.reference)
+            _stage(source, building / "context", architecture)
+            image = _build(source, building, base, archive.reference)
             _verify(image)
             _docker("tag", image, archive.reference)
         on_step(f"saving {archive.path}")
         _docker("tag", image, CURRENT)
-        _save(archive, image, draft / "image.tar")
+        _save(archive, image, building / "image.tar")
     return archive
 
 
@@ -109,16 +115,6 @@ def _architecture() -> str:
     return architecture
 
 
-def _held(cache: Path, on_step: Callable[[str], None]) -> contextlib.AbstractContextManager[Path]:
-    return alone(
-        cache,
-        ".lock",
-        _BUILDING,
-        explained=_explained,
-        on_wait=lambda: on_step(f"waiting for another build in {cache}"),
-    )
-
-
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Turn an operating system's error while ``path`` is written into one that a person can act on."""
@@ -144,26 +140,18 @@ def _base(source: Path, on_step: Callable[[str], None]) -> str:
 
 
 def _digest(source: Path, base: str, architecture: str) -> str:
-    """Hash whatever goes into the image; times and the folder's own path do not count."""
-    whole = hashlib.sha256("\0".join((_RECIPE, base, architecture)).encode())
-    files = [*(source / name for name in _INPUTS), *_sources(source)]
-    for file in files:
-        content = file.read_bytes()
-        whole.update(f"\0{file.relative_to(source)}\0{len(content)}\0".encode())
-        whole.update(content)
-    return whole.hexdigest()
+    return digests.of_files(source, _sources(source), _RECIPE, base, architecture)
 
 
 def _sources(source: Path) -> list[Path]:
-    found = (source / "src" / PACKAGE).rglob("*")
-    return sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
+    return [*(source / name for name in _INPUTS), *modules(source)]
 
 
 def _stage(source: Path, context: Path, architecture: str) -> None:
     """Lay out what the Dockerfile copies, and no more, so that the engine is sent nothing else."""
     packages = context / "packages"
     with _explained(context):
-        for file in [*(source / name for name in _INPUTS), *_sources(source)]:
+        for file in _sources(source):
             target = context / file.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
@@ -201,7 +189,7 @@ def _python(source: Path) -> str:
     return found[1]
 
 
-def _build(source: Path, draft: Path, base: str, reference: str) -> str:
+def _build(source: Path, building: Path, base: str, reference: str) -> str:
     """Build the image and return its id; it has no name yet, because nobody has seen it work."""
     facts = {
         "BASE_NAME": base,
@@ -210,8 +198,10 @@ def _build(source: Path, draft: Path, base: str, reference: str) -> str:
         "HOMEPORT_VERSION_BUILT_AT": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     arguments = [text for name, value in facts.items() for text in ("--build-arg", f"{name}={value}")]
-    id_file = draft / "image.id"
-    _docker("build", "--network", "none", "--force-rm", "--iidfile", str(id_file), *arguments, str(draft / "context"))
+    id_file = building / "image.id"
+    _docker(
+        "build", "--network", "none", "--force-rm", "--iidfile", str(id_file), *arguments, str(building / "context")
+    )
     return id_file.read_text().strip()
 
 
@@ -220,9 +210,9 @@ def _verify(image: str) -> None:
     _docker("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", image, "settings")
 
 
-def _save(archive: Archive, image: str, draft: Path) -> None:
-    _docker("save", "--output", str(draft), archive.reference, CURRENT)
-    with tarfile.open(draft) as opened:
+def _save(archive: Archive, image: str, building: Path) -> None:
+    _docker("save", "--output", str(building), archive.reference, CURRENT)
+    with tarfile.open(building) as opened:
         member = opened.extractfile("manifest.json")
         listed = json.load(member) if member else []
     if len(listed) != 1 or sorted(listed[0]["RepoTags"]) != sorted((archive.reference, CURRENT)):
@@ -231,8 +221,8 @@ def _save(archive: Archive, image: str, draft: Path) -> None:
             f"the archive of {archive.reference} does not hold {image} alone", next_step="homeport image container"
         )
     with _explained(archive.path):
-        draft.chmod(0o644)
-        draft.replace(archive.path)
+        building.chmod(0o644)
+        building.replace(archive.path)
 
 
 def _id(reference: str) -> str:

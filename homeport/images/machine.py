@@ -1,6 +1,5 @@
 """Bake the machine image: what instances of the ``container`` driver boot, and on AWS all of them."""
 
-import contextlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -13,10 +12,9 @@ from homeport.errors import HomeportError
 from homeport.images import packer, recipe
 from homeport.images.commands import run
 from homeport.images.container import build_container
-from homeport.images.drafts import alone
 from homeport.images.register import point
 from homeport.region import access
-from homeport.system.files import explained
+from homeport.system.drafts import draft
 
 REPOSITORY = "homeport/machine"
 """Docker's name for baked machines; a tag is the digest's first twelve digits. They outlive the region."""
@@ -48,7 +46,9 @@ def bake(
     Raises ``HomeportError``. An interrupted bake leaves nothing; what a killed one left the next one removes.
     """
     ec2 = access.client("ec2", reach)
-    with _alone(cache, on_step) as draft:
+    with draft(
+        cache, _DRAFT, lock=".machine.lock", on_wait=lambda: on_step("waiting for another bake on this machine")
+    ) as baking:
         base = _base(repository, on_step)
         archive = build_container(repository / "app", cache, on_step=on_step)
         digest = recipe.digest(repository, base=base, archive=archive.path)
@@ -67,7 +67,7 @@ def bake(
                 _import(ec2, source, BASE, base)
             image_id = _bake(
                 repository,
-                draft,
+                baking,
                 reach,
                 digest=digest,
                 environment=environment,
@@ -83,7 +83,7 @@ def bake(
 
 def _bake(
     repository: Path,
-    draft: Path,
+    baking: Path,
     reach: Mapping[str, str],
     *,
     digest: str,
@@ -94,7 +94,7 @@ def _bake(
 ) -> str:
     collections = repository / "scripts" / "collections"
     run([str(collections)], "Ansible's collections cannot be had", f"mend what the lines above say: {collections}")
-    manifest = draft / "packer-manifest.json"
+    manifest = baking / "packer-manifest.json"
     variables = {
         "digest": digest,
         "environment": environment,
@@ -108,19 +108,9 @@ def _bake(
     }
     # The region is on this machine: it need not be spared.
     settings = dict(reach) | {"AWS_POLL_DELAY_SECONDS": "1"}
-    log = draft.parent / f"homeport-machine-{digest[:12]}.log"
+    log = baking.parent / f"homeport-machine-{digest[:12]}.log"
     packer.build(repository, "amazon-ebs.machine", variables, settings, log, on_step=on_step)
     return packer.image_id(manifest)
-
-
-def _alone(cache: Path, on_step: Say) -> contextlib.AbstractContextManager[Path]:
-    return alone(
-        cache,
-        ".machine.lock",
-        _DRAFT,
-        explained=explained,
-        on_wait=lambda: on_step("waiting for another bake on this machine"),
-    )
 
 
 def _base(repository: Path, on_step: Say) -> str:

@@ -1,11 +1,12 @@
 """What a machine image is made from, as one digest: the same digest is the same image."""
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-_RECIPE = "1"
+from homeport.system import digests
+
+_RECIPE = "2"
 """Raise it when the same sources must give another image."""
 _LEFT_OUT = {"molecule", "inventory", "collections", "__pycache__"}
 """Folders of ``ansible/`` that no bake reads, and the collections, whose versions requirements.yml says."""
@@ -19,18 +20,12 @@ def digest(repository: Path, *, base: str, archive: Path) -> str:
     ``base`` names what is built upon (a recipe's digest, an AMI); ``archive`` holds the services' container image, and
     has its content's digest in its name. Times, documents and where the files lie do not count.
     """
-    whole = hashlib.sha256("\0".join((_RECIPE, base, archive.name)).encode())
-    for file in _sources(repository):
-        content = file.read_bytes()
-        executable = bool(file.stat().st_mode & 0o100)
-        whole.update(f"\0{file.relative_to(repository)}\0{executable}\0{len(content)}\0".encode())
-        whole.update(content)
-    return whole.hexdigest()
+    return digests.of_files(repository, _sources(repository), _RECIPE, base, archive.name)
 
 
 def _sources(repository: Path) -> Iterator[Path]:
     for top in ("ansible", "packer"):
-        for path in sorted((repository / top).rglob("*")):
+        for path in (repository / top).rglob("*"):
             inner = path.relative_to(repository)
             if inner.is_relative_to(_BASE) or _LEFT_OUT & set(inner.parts):
                 continue

@@ -1,13 +1,14 @@
 """One command at a time changes a state folder, and one that fails takes back what it made there."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from homeport.errors import HomeportError
 from homeport.region import daemon
 from homeport.region.state import StateFolder
+from homeport.system import locks
 
 
 @contextlib.contextmanager
@@ -48,22 +49,25 @@ def at_the_end(state: StateFolder) -> Iterator[None]:
 def _lock(state: StateFolder) -> int:
     while True:
         state.create()
-        handle = _try_lock(state)
-        # Another command may have removed the folder between the two.
+        # Another command may remove the folder meanwhile.
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), state.root.stat()):
+            handle = _try_lock(state)
+            if _is_of(handle, state.root):
                 return handle
-        os.close(handle)
+            os.close(handle)
+
+
+def _is_of(handle: int, folder: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(handle), folder.stat())
+    return False
 
 
 def _try_lock(state: StateFolder) -> int:
-    handle = os.open(state.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
+        return locks.take(state.root)
+    except locks.LockedError as error:
         raise HomeportError(
             f"another command is at work on the state folder {state.root}",
             next_step="wait until it has ended, or stop it (Ctrl-C); pgrep -af homeport finds it",
         ) from error
-    return handle

@@ -1,7 +1,6 @@
 """The one folder in which a region keeps everything it writes."""
 
 import contextlib
-import fcntl
 import os
 import shlex
 import stat
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from homeport.errors import HomeportError
+from homeport.system import locks
 from homeport.system.files import explained, remove_tree, write_atomically
 
 _ENTRIES = ("region.log", "region.json", "credentials", "private_key.pem", "lock")
@@ -171,23 +171,25 @@ class StateFolder:
 
         Raises ``HomeportError`` naming the process that holds it.
         """
-        with explained(self.lock):
-            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-                raise HomeportError(
-                    f"a region already runs on the state folder {self.root} (process {holder})",
-                    next_step="homeport region down, or set HOMEPORT_STATE to another folder",
-                ) from None
             with explained(self.lock):
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+                handle = locks.take(self.lock, make=True)
+        except locks.LockedError as error:
+            raise HomeportError(
+                f"a region already runs on the state folder {self.root} (process {self._holder()})",
+                next_step="homeport region down, or set HOMEPORT_STATE to another folder",
+            ) from error
+        try:
+            with explained(self.lock):
+                self.lock.write_text(f"{os.getpid()}\n")
             yield
         finally:
             os.close(handle)
+
+    def _holder(self) -> str:
+        with contextlib.suppress(OSError):
+            return self.lock.read_text(errors="replace").strip() or "unknown"
+        return "unknown"
 
     def remove(self) -> list[Path]:
         """Remove all that regions write here; return what else was found and left in place."""

@@ -6,15 +6,14 @@ behind.
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from homeport.errors import HomeportError
+from homeport.system import locks
 
 HOSTS = Path("/etc/hosts")
 _LOCK_SECONDS = 10.0
@@ -155,20 +154,14 @@ def _write_all(handle: int, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise HomeportError(
-                        f"another process keeps {folder} locked since {_LOCK_SECONDS:g} seconds",
-                        next_step=f"find it: fuser -v {folder}",
-                    ) from error
-                time.sleep(0.02)
+        handle = locks.take(folder, _LOCK_SECONDS)
+    except locks.LockedError as error:
+        raise HomeportError(
+            f"another process keeps {folder} locked since {_LOCK_SECONDS:g} seconds",
+            next_step=f"find it: fuser -v {folder}",
+        ) from error
+    try:
         yield
     finally:
         os.close(handle)
