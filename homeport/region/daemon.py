@@ -31,7 +31,7 @@ class Options:
 def alive(state: StateFolder) -> Run | None:
     """Return the facts of the region that runs on this folder, None when its process does not run."""
     run = state.read_run()
-    return run if run and processes.alive(run.pid, run.start_time) else None
+    return run if run and processes.alive(run.pid, run.start_time, run.boot_id) else None
 
 
 def start(state: StateFolder, options: Options) -> Run:

@@ -24,11 +24,18 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pid: int = 0
     start_time: int = 0
     extra: dict[str, str] = msgspec.field(default_factory=dict)
+    boot_id: str = ""
+    """The boot that ``pid`` and ``start_time`` are of; ``Journal.record`` fills it in."""
+
+    @property
+    def of_this_boot(self) -> bool:
+        """Whether the pid can still mean what was written down; after a reboot it is a stranger's."""
+        return self.pid > 0 and self.boot_id == processes.boot_id()
 
     @property
     def running(self) -> bool:
         """Whether the very process still runs that was written down."""
-        return self.pid > 0 and processes.alive(self.pid, self.start_time)
+        return self.pid > 0 and processes.alive(self.pid, self.start_time, self.boot_id)
 
     @property
     def in_docker(self) -> bool:
@@ -46,6 +53,8 @@ class Journal:
         """Write an entry, first as an intent, then again with pid and start time."""
         if entry.kind not in KINDS:
             raise ValueError(f"unknown kind of journal entry: {entry.kind}")
+        if entry.pid and not entry.boot_id:
+            entry = msgspec.structs.replace(entry, boot_id=processes.boot_id())
         text = msgspec.json.format(msgspec.json.encode(entry)).decode()
         write_atomically(self._path(entry.kind, entry.id), text + "\n", 0o600)
 
@@ -123,7 +132,7 @@ def sweep(state: StateFolder, *, grace: float = 10.0) -> Sweep:
     if run := state.read_run():
         marks.append((processes.REGION_MARK, run.region_id))
         if not any(entry.kind == "region" for entry in entries):
-            entries.append(Entry("region", run.region_id, pid=run.pid, start_time=run.start_time))
+            entries.append(Entry("region", run.region_id, pid=run.pid, start_time=run.start_time, boot_id=run.boot_id))
     machines = [entry for entry in entries if entry.kind != "region"]
     swept = [_stop_entry(entry, grace) for entry in entries if entry.kind == "region"]
     with ThreadPoolExecutor(max_workers=16) as pool:
@@ -139,7 +148,7 @@ def sweep(state: StateFolder, *, grace: float = 10.0) -> Sweep:
 
 def _stop_entry(entry: Entry, grace: float) -> Swept:
     was_running, graceful = entry.running, True
-    if entry.pid > 0 and entry.pid != os.getpid():
+    if entry.of_this_boot and entry.pid != os.getpid():
         # Also when the leader has ended: its workers may live on in its session.
         graceful = _stop(entry.pid, grace, entry.start_time)
     return Swept(entry.kind, entry.id, entry.pid, entry.address, was_running, graceful)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from homeport.errors import HomeportError
-from homeport.system import locks
+from homeport.system import locks, processes
 from homeport.system.files import explained, remove_tree, write_atomically
 
 _ENTRIES = ("region.log", "region.json", "credentials", "private_key.pem", "lock")
@@ -34,6 +34,8 @@ class Run(msgspec.Struct, frozen=True):
     repository: str
     """Root of the repository whose Terraform and application the region was started for."""
     driver: str = "process"
+    boot_id: str = ""
+    """The boot that ``pid`` and ``start_time`` are of; ``StateFolder.write_run`` fills it in."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class StateFolder:
 
     def write_run(self, run: Run) -> None:
         """Publish how to reach the region."""
+        run = msgspec.structs.replace(run, boot_id=run.boot_id or processes.boot_id())
         write_atomically(self.run_file, msgspec.json.format(msgspec.json.encode(run)).decode() + "\n")
 
     def read_run(self) -> Run | None:

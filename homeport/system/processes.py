@@ -1,8 +1,8 @@
 """Processes that outlive their parent: who they are, whether they live, how they end.
 
-A pid alone names nothing for long, so a process is known by its pid *and* its start time. Everything
-the region starts leads a session of its own and carries marks in its environment: what the journal
-missed is found by them.
+A pid alone names nothing for long, so a process is known by its pid, its start time in ticks *and* the boot
+that the ticks count from. (A start time by the clock would move with the clock.) Everything the region starts
+leads a session of its own and carries marks in its environment: what the journal missed is found by them.
 """
 
 import contextlib
@@ -92,9 +92,17 @@ def start_time(pid: int) -> int | None:
     return None if stat is None or stat.ended else stat.start_time
 
 
-def alive(pid: int, started: int) -> bool:
-    """Return whether the process that started at ``started`` still runs under ``pid``."""
-    return start_time(pid) == started
+def boot_id() -> str:
+    """Return the id that the kernel took when this machine was booted (random(4))."""
+    return (PROC / "sys" / "kernel" / "random" / "boot_id").read_text(encoding="utf-8").strip()
+
+
+def alive(pid: int, started: int, boot: str) -> bool:
+    """Return whether the process that started at ``started`` of the boot ``boot`` still runs under ``pid``.
+
+    Without the boot it would not be known: after another one, pids and ticks come round again.
+    """
+    return boot == boot_id() and start_time(pid) == started
 
 
 def command_line(pid: int) -> str:

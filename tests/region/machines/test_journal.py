@@ -1,9 +1,12 @@
 import os
+import signal
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
+from homeport.region import daemon
 from homeport.region.journal import Entry, Journal, sweep
 from homeport.region.state import Run
 from homeport.system import processes
@@ -34,7 +37,7 @@ def entry_of(kind, process, **changes):
 
 def test_entries_come_back_and_are_forgotten(state):
     journal = Journal(state.journal)
-    entry = Entry("instance", "i-1", "127.64.0.4", 17, 99, {"image": "ami-1"})
+    entry = Entry("instance", "i-1", "127.64.0.4", 17, 99, {"image": "ami-1"}, processes.boot_id())
     journal.record(Entry("instance", "i-1", "127.64.0.4"))
     journal.record(entry)
     journal.record(Entry("balancer", "b-1"))
@@ -97,6 +100,54 @@ def test_a_sweep_spares_whoever_took_over_the_pid(state, start):
     assert process.poll() is None
 
 
+@pytest.fixture
+def reboot(monkeypatch):
+    """Return a function after which this process believes that the machine was booted again."""
+
+    def boot():
+        monkeypatch.setattr(processes, "boot_id", lambda: "11111111-2222-3333-4444-555555555555")
+
+    return boot
+
+
+def test_an_entry_is_of_the_boot_in_which_it_was_written(state, start, reboot):
+    journal = Journal(state.journal)
+    journal.record(entry_of("instance", start(SLEEP)))
+    [before] = journal.entries()
+    assert before.running
+    reboot()
+    assert not before.running
+    # What an older version wrote tells no boot: its processes are found by their marks.
+    assert not msgspec.structs.replace(before, boot_id="").running
+
+
+@pytest.mark.parametrize("kind", ["region", "instance", "balancer"])
+def test_whoever_has_the_pid_and_the_start_time_after_a_reboot_is_spared(state, start, reboot, kind):
+    process = start("import subprocess; subprocess.Popen(['sleep', '60'])\n" + SLEEP)
+    Journal(state.journal).record(entry_of(kind, process))
+    state.write_run(run_of(process))
+    assert daemon.alive(state)
+    reboot()
+    assert daemon.alive(state) is None
+    swept = sweep(state)
+    assert {(s.was_running, s.pid) for s in swept.swept} == {(False, process.pid)}
+    assert swept.left == ()
+    assert process.poll() is None
+    assert Journal(state.journal).entries() == []
+
+
+def test_a_session_of_a_stranger_is_spared_after_a_reboot_though_its_leader_ended(state, start, reboot):
+    leader = start("import subprocess; print(subprocess.Popen(['sleep', '60']).pid)")
+    leader.wait(20)
+    Journal(state.journal).record(entry_of("instance", leader, start_time=1))
+    try:
+        reboot()
+        sweep(state)
+        assert processes.start_time(int(leader.ready))
+    finally:
+        os.kill(int(leader.ready), signal.SIGKILL)
+
+
 def test_a_sweep_spares_the_region_that_runs_it(state):
     started = processes.start_time(os.getpid())
     Journal(state.journal).record(Entry("region", "r-1", pid=os.getpid(), start_time=started))
@@ -135,4 +186,5 @@ def test_a_sweep_by_another_user_is_refused_and_says_who_could(state, start):
     assert f"process {process.pid} " in done.stdout, done.stderr
     assert "belongs to another user" in done.stdout
     assert process.poll() is None
-    assert Journal(state.journal).entries() == [entry]
+    [kept] = Journal(state.journal).entries()
+    assert (kept.id, kept.pid) == (entry.id, entry.pid)

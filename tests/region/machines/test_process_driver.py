@@ -299,6 +299,20 @@ def test_machines_of_a_killed_region_are_taken_over(machine, driver, state, netw
     assert processes.session_members(pids[0]) == []
 
 
+def test_a_stranger_with_a_machine_s_pid_of_before_a_reboot_is_not_taken_over(machine, driver, state, monkeypatch):
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        stat = processes.read_stat(stranger.pid)
+        Journal(state.journal).record(Entry("instance", "i-1", "", stranger.pid, stat.start_time))
+        monkeypatch.setattr(processes, "boot_id", lambda: "11111111-2222-3333-4444-555555555555")
+        assert driver.adopt() == []
+        assert Journal(state.journal).entries() == []
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
 def test_the_console_of_a_stopped_machine_is_short(machine, driver, state):
     machine.launch()
     with (state.instances / "i-1" / "console.log").open("ab") as console_log:

@@ -28,10 +28,10 @@ def test_a_process_is_alive_until_it_ends(start):
     process = start(SLEEP)
     started = processes.start_time(process.pid)
     assert started is not None
-    assert processes.alive(process.pid, started)
+    assert processes.alive(process.pid, started, processes.boot_id())
     process.kill()
     process.wait()
-    assert not processes.alive(process.pid, started)
+    assert not processes.alive(process.pid, started, processes.boot_id())
 
 
 def test_a_zombie_counts_as_ended(start):
@@ -40,15 +40,15 @@ def test_a_zombie_counts_as_ended(start):
     os.kill(process.pid, signal.SIGKILL)
     eventually(lambda: (stat := processes.read_stat(process.pid)) and stat.state == "Z")
     os.kill(process.pid, 0)  # the lie that this guards against
-    assert not processes.alive(process.pid, started)
+    assert not processes.alive(process.pid, started, processes.boot_id())
 
 
 def test_another_process_under_the_same_pid_is_a_stranger(start):
     process = start(SLEEP)
     started = processes.start_time(process.pid)
-    assert not processes.alive(process.pid, started - 1)
+    assert not processes.alive(process.pid, started - 1, processes.boot_id())
     processes.stop_group(process.pid, 5, started - 1)
-    assert processes.alive(process.pid, started)
+    assert processes.alive(process.pid, started, processes.boot_id())
 
 
 def test_a_name_with_parentheses_is_read(start):

@@ -10,6 +10,7 @@ import pytest
 from homeport.errors import HomeportError
 from homeport.region.journal import Entry, Journal
 from homeport.region.state import Run, StateFolder
+from homeport.system import processes
 from homeport.system.files import write_atomically
 
 HOLD = """
@@ -35,7 +36,7 @@ def test_a_second_region_on_the_folder_is_told_who_holds_it(state):
 
 def test_the_run_file_comes_back(state):
     assert state.read_run() is None
-    run = Run(1, 2, "r-1", 4566, "127.64.0.0/16", 60.0, "0.1.0", "/repository")
+    run = Run(1, 2, "r-1", 4566, "127.64.0.0/16", 60.0, "0.1.0", "/repository", boot_id=processes.boot_id())
     state.write_run(run)
     assert state.read_run() == run
     state.run_file.write_text("{")

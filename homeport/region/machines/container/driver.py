@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import msgspec
 from docker.errors import DockerException, NotFound
 from requests.exceptions import RequestException
 
@@ -346,4 +347,6 @@ def remove(client: docker.APIClient, name: str) -> None:
 
 def replace_pid(entry: Entry, pid: int) -> Entry:
     """Return a journal entry with the process that it stands for now."""
-    return Entry(entry.kind, entry.id, entry.address, pid, processes.start_time(pid) or 0, dict(entry.extra))
+    return msgspec.structs.replace(
+        entry, pid=pid, start_time=processes.start_time(pid) or 0, boot_id=processes.boot_id()
+    )

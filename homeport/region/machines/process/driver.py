@@ -269,7 +269,7 @@ class ProcessDriver:
     def _clear(self, entry: Entry) -> None:
         with self._lock:
             self._running.pop(entry.id, None)
-        if entry.pid:
+        if entry.of_this_boot:
             processes.stop_group(entry.pid, 0, entry.start_time)
         for stat in processes.find_marked((INSTANCE_MARK, entry.id)):
             processes.stop_group(stat.pid, 0, stat.start_time)
