@@ -18,6 +18,8 @@ from homeport.region.haproxy.servers import Server, backend_name, milliseconds, 
 CONFIG_FILE = "haproxy.cfg"
 SOCKET = "stats.sock"
 STATE_FILE = "servers.state"
+FIRST_HOP, BETWEEN_HOPS, SECOND_HOP = "port-", "hop-", "rules-"
+"""What the sections of a listener's two hops are called, before its port."""
 CONNECT_TIMEOUT = 10
 """Seconds that the Application Load Balancer gives a target to accept a connection."""
 _MATCHER = re.compile(r"[1-5]\d\d(-[1-5]\d\d)?(,[1-5]\d\d(-[1-5]\d\d)?)*")
@@ -57,10 +59,11 @@ def render(load_balancer: LoadBalancer, clock: Clock) -> Rendered:
     """
     found = servers(load_balancer, clock)
     files = {f"{status}.http": _error_response(reason) for status, reason in _ERRORS.items()}
-    head = [*_global_lines(), "", *_defaults_lines(load_balancer)]
+    head = [*_global_lines(len(load_balancer.listeners)), "", *_defaults_lines(load_balancer)]
     backends = {group.arn: backend_name(group) for group in load_balancer.target_groups}
     for listener in load_balancer.listeners:
-        head += ["", *_frontend_lines(load_balancer, listener, backends, files, clock)]
+        head += ["", *_port_lines(load_balancer, listener, files)]
+        head += ["", *_rules_lines(load_balancer, listener, backends, files, clock)]
     lines, skeleton = list(head), list(head)
     for group in load_balancer.target_groups:
         mine = [server for server in found if server.group_arn == group.arn]
@@ -91,7 +94,7 @@ def unprivileged_user() -> tuple[str, str]:
     raise HomeportError("neither a user haproxy nor nobody exists to run the load balancer as")
 
 
-def _global_lines() -> list[str]:
+def _global_lines(listeners: int) -> list[str]:
     lines = [
         "global",
         f"    stats socket unix@{SOCKET} mode 600 level admin expose-fd listeners",
@@ -102,7 +105,8 @@ def _global_lines() -> list[str]:
         # Else the first check of a target waits up to a whole interval.
         "    max-spread-checks 200ms",
         "    nbthread 1",
-        f"    maxconn {_connections()}",
+        # Both hops count: no client may wait for a connection that other clients' first hops took.
+        f"    maxconn {2 * max(1, listeners) * _connections(listeners)}",
         "    log stdout format raw local0",
         "    ssl-default-bind-options ssl-min-ver TLSv1.2",
     ]
@@ -112,10 +116,11 @@ def _global_lines() -> list[str]:
     return lines
 
 
-def _connections() -> int:
-    # Each takes two descriptors, and checks and listeners need some.
+def _connections(listeners: int) -> int:
+    """Return how many clients each listener serves at once."""
+    # Each takes four descriptors, two a hop, and checks and listeners need some.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 4096 if hard == resource.RLIM_INFINITY else max(64, min(4096, hard // 3))
+    return 4096 if hard == resource.RLIM_INFINITY else max(64, min(4096, hard // (5 * max(1, listeners))))
 
 
 def _defaults_lines(load_balancer: LoadBalancer) -> list[str]:
@@ -143,9 +148,13 @@ def _defaults_lines(load_balancer: LoadBalancer) -> list[str]:
     ]
 
 
-def _frontend_lines(
-    load_balancer: LoadBalancer, listener: Listener, backends: dict[str, str], files: dict[str, bytes], clock: Clock
-) -> list[str]:
+def _port_lines(load_balancer: LoadBalancer, listener: Listener, files: dict[str, bytes]) -> list[str]:
+    """Return the first hop of a listener: it keeps clients' connections, and gives each request one of its own.
+
+    HAProxy drops any request but a connection's first without an answer when the target closes, and says of every
+    one over HTTP/2 that it was not processed (``REFUSED_STREAM``): the client repeats what a target may have done.
+    The second hop sees first requests only, and answers 502. Decision 0020.
+    """
     port = int(listener.port)
     bind = f"    bind {ipaddress.ip_address(load_balancer.address)}:{port}"
     if listener.protocol == "HTTPS":
@@ -156,13 +165,41 @@ def _frontend_lines(
             bind += f" crt {name}"
     elif listener.protocol != "HTTP":
         raise HomeportError(f"listener protocol {listener.protocol!r} is neither HTTP nor HTTPS")
+    return [
+        f"frontend {FIRST_HOP}{port}",
+        bind,
+        f"    maxconn {_connections(len(load_balancer.listeners))}",
+        # The second hop has logged what it answered.
+        "    http-response set-log-level silent",
+        f"    default_backend {BETWEEN_HOPS}{port}",
+        "",
+        f"backend {BETWEEN_HOPS}{port}",
+        "    http-reuse never",
+        "    option http-server-close",
+        # The second hop's own timeouts come first: its answers say what happened.
+        f"    timeout server {int(load_balancer.idle_timeout) + 5}s",
+        f"    timeout tunnel {int(load_balancer.idle_timeout) + 5}s",
+        f"    server rules {_socket(load_balancer, port)} send-proxy-v2",
+    ]
+
+
+def _socket(load_balancer: LoadBalancer, port: int) -> str:
+    """Return the abstract socket between a listener's hops; a region's addresses are its own on this host."""
+    return f"abns@homeport-{ipaddress.ip_address(load_balancer.address)}-{port}"
+
+
+def _rules_lines(
+    load_balancer: LoadBalancer, listener: Listener, backends: dict[str, str], files: dict[str, bytes], clock: Clock
+) -> list[str]:
+    """Return the second hop of a listener: its rules, and the way to the target groups."""
+    port = int(listener.port)
     new_trace = "Root=1-%[date,hex,bytes(8,8),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"
     group = "{ var(txn.group) -m found }"
     none, none_open = "{ var(txn.group),nbsrv eq 0 }", "{ str(open-),concat(,txn.group),nbsrv eq 0 }"
     lines = rule_lines(listener, backends, files, lambda seconds: _max_age(seconds, clock))
     return [
-        f"frontend port-{port}",
-        bind,
+        f"frontend {SECOND_HOP}{port}",
+        f"    bind {_socket(load_balancer, port)} accept-proxy",
         "    option forwardfor",
         f"    http-request set-header X-Forwarded-Proto {listener.protocol.lower()}",
         f"    http-request set-header X-Forwarded-Port {port}",
@@ -172,8 +209,8 @@ def _frontend_lines(
         + " if { var(txn.trace) -m found }",
         f"    http-request set-header X-Amzn-Trace-Id {quoted(new_trace)} unless {{ var(txn.trace) -m found }}",
         *[f"    {line}" for line in lines],
-        # A process that is being replaced counts no server as usable, though it still has them: what an
-        # idle client sends it as its last request goes by what was known when it was replaced.
+        # A process that is being replaced counts no server as usable, though it still has them: what it took
+        # just before goes by what was known then.
         f"    http-request return status 503 default-errorfiles if !{{ stopping }} {group} {none} {none_open}",
         f"    use_backend open-%[var(txn.group)] if !{{ stopping }} {group} {none}",
         "    use_backend %[var(txn.group)]",
@@ -184,6 +221,8 @@ def _backend_lines(name: str, group: TargetGroup, clock: Clock) -> list[str]:
     lines = [
         f"backend {name}",
         f"    balance {_BALANCE.get(group.algorithm, 'roundrobin')}",
+        # The second hop's sessions have one request: without this each would bring a connection to a target.
+        "    http-reuse always",
         # HAProxy says 503 when no target took the connection, AWS 502; a group without any target never
         # gets here.
         "    errorfile 503 502.http",

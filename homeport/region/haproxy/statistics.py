@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from homeport.region.haproxy.config import BETWEEN_HOPS, SECOND_HOP
 from homeport.region.haproxy.health import check_result, is_up
 from homeport.region.haproxy.runtime import Row
 
@@ -25,7 +26,7 @@ class Statistics:
         """Add what the process ``pid`` has counted since it was last read; ``groups`` maps backends to ARNs."""
         now: dict[str, Counter[str]] = {}
         for row in rows:
-            if row["svname"] in _TOTALS:
+            if row["svname"] in _TOTALS and not row["pxname"].startswith((BETWEEN_HOPS, SECOND_HOP)):
                 backend = row["pxname"].removeprefix("open-")
                 counter = now.setdefault(groups.get(backend, backend), Counter())
                 counter.update({column: int(row.get(column) or 0) for column in COUNTERS})

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import struct
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -33,12 +34,11 @@ class App:
                     app.entered.set()
                     app.gate.wait(20)
                     if app.dying:
-                        self.close_connection = True
-                        self.connection.shutdown(socket.SHUT_RDWR)
+                        self.die()
                         return
                 self.answer(200, app.address.encode(), app.response_headers)
 
-            do_POST = do_GET  # noqa: N815 - the name that http.server calls
+            do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names that http.server calls
 
             def answer(self, status, body, headers=()):
                 self.send_response(status)
@@ -47,6 +47,16 @@ class App:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+
+            def die(self):
+                self.close_connection = True
+                if app.dying == "half an answer":
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-")
+                if app.dying == "reset":
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
+                else:
+                    self.connection.shutdown(socket.SHUT_RDWR)
 
             def log_message(self, *_):
                 pass
@@ -61,7 +71,7 @@ class App:
         self.lock = threading.Lock()
         self.requests, self.headers, self.checks = [], [], 0
         self.check_status, self.response_headers = 200, ()
-        self.dying = False
+        self.dying = ""
         self.entered, self.gate = threading.Event(), threading.Event()
         self.server = Server((address, port), Handler)
         self.address, self.port = self.server.server_address

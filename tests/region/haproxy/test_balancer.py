@@ -171,7 +171,7 @@ def test_a_request_that_a_dying_target_had_begun_gets_502_and_is_sent_to_no_othe
     slow.start()
     eventually(lambda: any(app.entered.is_set() for app in apps))
     for app in apps:
-        app.dying = True
+        app.dying = "closed"
         app.gate.set()
     slow.join()
 
@@ -399,3 +399,4 @@ def test_counters_only_grow(balancers, place, states):
         get(place)
     eventually(lambda: balancers.counters()[BALANCER][GROUP]["hrsp_2xx"] == 5)
     assert balancers.counters()[BALANCER][f"port-{place.port}"]["hrsp_2xx"] == 5
+    assert set(balancers.counters()[BALANCER]) == {f"port-{place.port}", GROUP}
