@@ -59,6 +59,7 @@ def render(report: dict[str, Any]) -> str:
     in_containers = report["driver"] == "container"
     for name, service in report["services"].items():
         lines.append(f"{name}  {service['url']}  desired {service['desired']}, healthy {service['healthy']}")
+        lines += [f"  {trouble}" for trouble in service["troubles"]]
         lines += [
             f"  {i['id']}  {i['zone']}  {i['address']:<15}  {i['lifecycle']:<11}  {i['target']:<9}  "
             + (f"container homeport-{i['id']}" if in_containers else f"pid {i['pid']}")
@@ -110,11 +111,13 @@ def _troubles(ec2: Any) -> dict[str, str]:
 
 def _describe(group: dict[str, Any], elbv2: Any, state: StateFolder, troubles: dict[str, str]) -> dict[str, Any]:
     targets: dict[str, str] = {}
+    impaired: list[str] = []
     url = ""
     for arn in group["TargetGroupARNs"]:
         health = elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
         targets |= {h["Target"]["Id"]: h["TargetHealth"]["State"] for h in health}
         url = url or _url(elbv2, arn)
+        impaired += [reason for reason in _impaired(elbv2, arn) if reason not in impaired]
     machines = {entry.id: entry for entry in Journal(state.journal).entries("instance")}
     instances = [
         {
@@ -133,7 +136,20 @@ def _describe(group: dict[str, Any], elbv2: Any, state: StateFolder, troubles: d
         for i in instances
         if (i["target"] == "healthy" or not group["TargetGroupARNs"]) and i["lifecycle"] == "InService"
     ]
-    return {"url": url, "desired": group["DesiredCapacity"], "healthy": len(healthy), "instances": instances}
+    return {
+        "url": url,
+        "desired": group["DesiredCapacity"],
+        "healthy": len(healthy),
+        "instances": instances,
+        "troubles": impaired,
+    }
+
+
+def _impaired(elbv2: Any, target_group: str) -> list[str]:
+    """Return what the balancers of a target group cannot do."""
+    found = elbv2.describe_target_groups(TargetGroupArns=[target_group])["TargetGroups"][0]["LoadBalancerArns"]
+    balancers = elbv2.describe_load_balancers(LoadBalancerArns=found)["LoadBalancers"] if found else []
+    return [one["State"]["Reason"] for one in balancers if one["State"]["Code"] == "active_impaired"]
 
 
 def _url(elbv2: Any, target_group: str) -> str:

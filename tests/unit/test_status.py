@@ -7,8 +7,10 @@ def test_an_instance_that_is_not_as_it_should_be_says_why_below_its_line():
         "url": "http://x",
         "desired": 1,
         "healthy": 0,
+        "troubles": ["load balancer main works without a listener"],
         "instances": [instance | {"pid": 7, "reason": "the engine is away"}, instance | {"pid": 8, "reason": ""}],
     }
     lines = status.render({"driver": "process", "services": {"balance": service}}).splitlines()
-    assert [line.split()[-1] for line in lines[1:]] == ["7", "away", "8"]
-    assert lines[2].strip() == "the engine is away"
+    assert lines[1].strip() == "load balancer main works without a listener"
+    assert [line.split()[-1] for line in lines[2:]] == ["7", "away", "8"]
+    assert lines[3].strip() == "the engine is away"

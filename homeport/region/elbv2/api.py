@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from homeport.errors import HomeportError
 from homeport.region.api.errors import Refusal
@@ -96,6 +96,14 @@ def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
                 raise
             created.activate()
             return result
+
+        def describe_load_balancers(self) -> ActionResult:
+            """Describe load balancers; one of which a part cannot be had is ``active_impaired``, with the reason."""
+            result = super().describe_load_balancers()
+            answer: Any = result.result
+            faults = services.balancers.faults()
+            shown = [_impaired(one, faults[one.arn]) if one.arn in faults else one for one in answer["LoadBalancers"]]
+            return ActionResult(answer | {"LoadBalancers": shown})
 
         def set_subnets(self) -> ActionResult:
             """Change where a load balancer would have nodes; the one that it has here stays where it is."""
@@ -280,6 +288,21 @@ def elbv2_response(services: LoadBalancing) -> type[ELBV2Response]:
                 raise
 
     return HomeportELBV2Response
+
+
+class _Impaired(FakeLoadBalancer):
+    reason: str
+
+    @property
+    def load_balancer_state(self) -> dict[str, str]:
+        return {"Code": "active_impaired", "Reason": self.reason}
+
+
+def _impaired(one: FakeLoadBalancer, fault: HomeportError) -> FakeLoadBalancer:
+    shown: Any = copy.copy(one)
+    shown.__class__ = _Impaired
+    shown.reason = f"{fault.message}. {fault.next_step}".rstrip(". ")
+    return cast("FakeLoadBalancer", shown)
 
 
 def _note_use(backend: ELBv2Backend) -> None:

@@ -3,6 +3,8 @@
 import logging
 import threading
 
+from homeport.errors import HomeportError
+from homeport.region.backoff import Backoff
 from homeport.region.elbv2 import view
 from homeport.region.elbv2.registry import Registry
 from homeport.region.haproxy.balancers import Balancers
@@ -25,6 +27,7 @@ class Balancing:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._failures: dict[str, str] = {}
+        self._backoff = Backoff()
         self._thread = threading.Thread(target=self._run, name="balancing", daemon=True)
 
     def start(self) -> None:
@@ -44,18 +47,26 @@ class Balancing:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._wake.wait(TICK_SECONDS)
+            self._wake.wait(max(TICK_SECONDS, self._backoff.remaining("pass")))
             self._wake.clear()
             try:
                 with self._lock:
                     wanted = view.load_balancers(self._registry)
-                failures = {arn: error.message for arn, error in self._balancers.apply(wanted).items()}
-            except Exception:
-                logger.exception("load balancers: pass failed, next one follows")
+                faults = self._balancers.apply(wanted)
+            except Exception as error:
+                if self._backoff.failed("pass", repr(error)):
+                    logger.exception("load balancers: pass failed, tried again and again")
                 continue
-            for arn in failures.keys() - self._failures.keys():
-                logger.error("%s: %s", arn, failures[arn])
-            self._failures = failures
+            self._backoff.ok("pass")
+            self._tell(faults)
+
+    def _tell(self, faults: dict[str, HomeportError]) -> None:
+        for arn, error in faults.items():
+            if self._failures.get(arn) != error.message:
+                logger.error("%s: %s%s", arn, error.message, f"\n{error.log}" if error.log else "")
+        for arn in self._failures.keys() - faults.keys():
+            logger.info("%s: has all that it shall have again", arn)
+        self._failures = {arn: error.message for arn, error in faults.items()}
 
 
 class Targets:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 from homeport.errors import HomeportError
+from homeport.region.backoff import Backoff
 from homeport.region.clock import Clock
+from homeport.region.haproxy import parts, targets
 from homeport.region.haproxy import process as haproxy
-from homeport.region.haproxy import targets
 from homeport.region.haproxy.config import CONFIG_FILE, STATE_FILE, Rendered, render
 from homeport.region.haproxy.health import Phase
 from homeport.region.haproxy.model import LoadBalancer
@@ -24,10 +25,12 @@ from homeport.region.haproxy.runtime import Runtime, RuntimeRefusedError
 from homeport.region.haproxy.server_state import server_state
 from homeport.region.haproxy.statistics import Statistics, idle, sessions
 from homeport.system.addresses import ensure_free
-from homeport.system.files import explained, write_atomically
+from homeport.system.files import explained, remove_tree, write_atomically
 
 _log = logging.getLogger(__name__)
 
+PART_FOLDER = "part"
+"""Where HAProxy looks at a part by itself."""
 POLL = 0.5
 """Real seconds between two looks at HAProxy's statistics; half of it while a target waits for its verdict."""
 _BACKOFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -68,6 +71,9 @@ class Balancer:
         self._records = records
         self._on_change = on_change
         self._lock = threading.Lock()
+        self._asked: LoadBalancer | None = None
+        self._fault: HomeportError | None = None
+        self._backoff = Backoff()
         self._wanted: LoadBalancer | None = None
         self._rendered: Rendered | None = None
         self._running: Rendered | None = None
@@ -86,22 +92,73 @@ class Balancer:
         self._thread.start()
 
     def apply(self, load_balancer: LoadBalancer) -> None:
-        """Make HAProxy do what ``load_balancer`` says; raises ``HomeportError`` and keeps what ran before."""
+        """Make HAProxy do what ``load_balancer`` says.
+
+        Raises:
+            HomeportError: when a part of it cannot be had. The rest does what it says, that part what it did before.
+                The same load balancer again raises the same, and is tried after a while only.
+        """
         with self._lock:
-            if load_balancer == self._wanted and self._alive():
+            if load_balancer == self._asked and self._alive() and not (self._fault and self._backoff.ready("apply")):
+                if self._fault is not None:
+                    raise self._fault
                 return
-            if not load_balancer.listeners:
-                self._stop_all()
-                self._registrations = Registrations()
-                self._health = {}
-                self._wanted, self._rendered = load_balancer, None
-                return
-            rendered = render(load_balancer, self._clock)
-            self._check_ports(load_balancer)
-            self._bring_to(rendered)
-            self._wanted = load_balancer
-            self._health = self._registrations.health()
+            if load_balancer != self._asked:
+                self._backoff.ok("apply")
+            self._asked = load_balancer
+            try:
+                self._fault = self._make(load_balancer)
+            except HomeportError as error:
+                self._fault = error
+            if self._fault is None:
+                self._backoff.ok("apply")
+            else:
+                self._backoff.failed("apply", self._fault.message)
         self.wake()
+        if self._fault is not None:
+            raise self._fault
+
+    def _make(self, load_balancer: LoadBalancer) -> HomeportError | None:
+        """Do what a load balancer says, and return what it cannot have; raises when nothing could be done."""
+        if not load_balancer.listeners:
+            self._stop_all()
+            self._registrations = Registrations()
+            self._health = {}
+            self._wanted, self._rendered = load_balancer, None
+            return None
+        try:
+            self._make_whole(load_balancer)
+        except HomeportError:
+            part, faults = parts.sound(load_balancer, self._wanted, self._part_fault)
+            if not faults:
+                raise
+            if part.listeners:
+                self._make_whole(part)
+            return parts.together(self.name, faults)
+        return None
+
+    def _make_whole(self, load_balancer: LoadBalancer) -> None:
+        rendered = render(load_balancer, self._clock)
+        self._check_ports(load_balancer)
+        self._bring_to(rendered)
+        self._wanted = load_balancer
+        self._health = self._registrations.health()
+
+    def _part_fault(self, part: LoadBalancer) -> HomeportError | None:
+        folder = self._folder / PART_FOLDER
+        try:
+            rendered = render(part, self._clock)
+            self._check_ports(part)
+            with explained(folder):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _write_files(folder, rendered)
+                write_atomically(folder / CONFIG_FILE, rendered.text, 0o600)
+            haproxy.check(folder, self.name, CONFIG_FILE)
+        except HomeportError as error:
+            return error
+        finally:
+            remove_tree(folder)
+        return None
 
     def health(self) -> Health:
         """Return the targets' health by target group ARN, as last seen; never waits."""
@@ -224,22 +281,16 @@ class Balancer:
         candidate = CONFIG_FILE + ".new"
         with explained(self._folder):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write_files(rendered)
+            _write_files(self._folder, rendered)
             write_atomically(self._folder / STATE_FILE, server_state(rendered.servers, self._registrations), 0o600)
             write_atomically(self._folder / candidate, rendered.text, 0o600)
             try:
                 haproxy.check(self._folder, self.name, candidate)
             except HomeportError:
                 if self._running is not None:
-                    self._write_files(self._running)
+                    _write_files(self._folder, self._running)
                 raise
             (self._folder / candidate).replace(self._folder / CONFIG_FILE)
-
-    def _write_files(self, rendered: Rendered) -> None:
-        for name, content in rendered.files.items():
-            path = self._folder / name
-            path.touch(mode=0o600)
-            path.write_bytes(content)
 
     def _replaced_id(self, process: Process) -> str:
         return f"{self._folder.name}.{process.pid}"
@@ -313,9 +364,11 @@ class Balancer:
             try:
                 with self._lock:
                     self._tick()
+                self._backoff.ok("watch")
             except (HomeportError, RuntimeRefusedError, OSError) as error:
                 log = f"\n{error.log}" if isinstance(error, HomeportError) and error.log else ""
-                _log.warning("load balancer %s: %s%s", self.name, error, log)
+                if self._backoff.failed("watch", str(error)):
+                    _log.warning("load balancer %s: %s%s", self.name, error, log)
             if self._health != self._announced:
                 self._announced = self._health
                 self._on_change()
@@ -348,3 +401,10 @@ class Balancer:
             selector.select(POLL / 2 if waiting or self._restart_at else POLL)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
+
+
+def _write_files(folder: Path, rendered: Rendered) -> None:
+    for name, content in rendered.files.items():
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)

@@ -50,12 +50,13 @@ class Balancers:
         self._on_change = on_change
         self._applying = threading.Lock()
         self._balancers: dict[str, Balancer] = {}
+        self._faults: dict[str, HomeportError] = {}
 
     def apply(self, load_balancers: Sequence[LoadBalancer]) -> dict[str, HomeportError]:
         """Make exactly these load balancers run; return what failed, by ARN.
 
-        One that fails keeps doing what it did before, and disturbs no other. Applying the same again
-        costs nothing.
+        Of one that fails the faulty parts keep doing what they did before, and nothing else is disturbed. Applying
+        the same again costs nothing.
         """
         failures: dict[str, HomeportError] = {}
         with self._applying:
@@ -69,7 +70,12 @@ class Balancers:
                     self._balancer(load_balancer).apply(load_balancer)
                 except HomeportError as error:
                     failures[arn] = error
+            self._faults = failures
         return failures
+
+    def faults(self) -> dict[str, HomeportError]:
+        """Return what cannot be had of load balancers, by ARN, as last applied; never waits."""
+        return self._faults
 
     def health(self, target_group_arn: str) -> dict[tuple[str, int], TargetHealth]:
         """Return the health of a target group's targets by id and port; empty when no listener uses it."""

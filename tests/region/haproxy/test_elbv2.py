@@ -33,6 +33,7 @@ class Cloud:
         self.elbv2 = boto3.client("elbv2", endpoint_url=url, config=config, **keys)
         self.ec2 = boto3.client("ec2", endpoint_url=url, config=config, **keys)
         self.acm = boto3.client("acm", endpoint_url=url, config=config, **keys)
+        self.iam = boto3.client("iam", endpoint_url=url, config=config, **keys)
         self.names = names
         self.prefix = f"127.{random.randint(100, 250)}"
         self.vpc = self.ec2.create_vpc(CidrBlock=f"{self.prefix}.0.0/16")["Vpc"]["VpcId"]
@@ -244,6 +245,28 @@ def test_a_taken_port_is_refused_with_its_holder(cloud):
     cloud.elbv2.delete_listener(ListenerArn=listener["ListenerArn"])
     cloud.listener(balancer, group, port=listener["Port"])  # its HAProxy may still hold the port
     eventually(lambda: answer(f"http://{cloud.address(balancer)}:{listener['Port']}") == 503)
+
+
+def test_a_listener_that_cannot_be_had_shows_and_leaves_the_others_working(cloud):
+    balancer, _ = cloud.balancer()
+    group = cloud.group()
+    plain = cloud.listener(balancer, group)
+    url = f"http://{cloud.address(balancer)}:{plain['Port']}"
+    eventually(lambda: answer(url) == 503)
+    pair = {"CertificateBody": "nonsense", "PrivateKey": "nonsense"}
+    arn = cloud.iam.upload_server_certificate(ServerCertificateName="bad", **pair)["ServerCertificateMetadata"]["Arn"]
+    secure = cloud.listener(balancer, group, Protocol="HTTPS", Certificates=[{"CertificateArn": arn}])
+
+    def state():
+        return cloud.elbv2.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]["State"]
+
+    eventually(lambda: state()["Code"] == "active_impaired")
+    assert f"listener on port {secure['Port']}: HAProxy refused" in state()["Reason"]
+    fixed = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "410"}}]
+    cloud.elbv2.modify_listener(ListenerArn=plain["ListenerArn"], DefaultActions=fixed)
+    eventually(lambda: answer(url) == 410)
+    cloud.elbv2.delete_listener(ListenerArn=secure["ListenerArn"])
+    eventually(lambda: state() == {"Code": "active"})
 
 
 def test_rules_and_certificates_become_real(cloud):
