@@ -116,8 +116,10 @@ def _describe(group: dict[str, Any], elbv2: Any, state: StateFolder, troubles: d
     for arn in group["TargetGroupARNs"]:
         health = elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
         targets |= {h["Target"]["Id"]: h["TargetHealth"]["State"] for h in health}
-        url = url or _url(elbv2, arn)
-        impaired += [reason for reason in _impaired(elbv2, arn) if reason not in impaired]
+        balancers = _balancers(elbv2, arn)
+        url = url or _url(elbv2, balancers)
+        reasons = [one["State"]["Reason"] for one in balancers if one["State"]["Code"] == "active_impaired"]
+        impaired += [reason for reason in reasons if reason not in impaired]
     machines = {entry.id: entry for entry in Journal(state.journal).entries("instance")}
     instances = [
         {
@@ -145,20 +147,19 @@ def _describe(group: dict[str, Any], elbv2: Any, state: StateFolder, troubles: d
     }
 
 
-def _impaired(elbv2: Any, target_group: str) -> list[str]:
-    """Return what the balancers of a target group cannot do."""
-    found = elbv2.describe_target_groups(TargetGroupArns=[target_group])["TargetGroups"][0]["LoadBalancerArns"]
-    balancers = elbv2.describe_load_balancers(LoadBalancerArns=found)["LoadBalancers"] if found else []
-    return [one["State"]["Reason"] for one in balancers if one["State"]["Code"] == "active_impaired"]
+def _balancers(elbv2: Any, target_group: str) -> list[dict[str, Any]]:
+    """Return the load balancers that forward to a target group."""
+    arns = elbv2.describe_target_groups(TargetGroupArns=[target_group])["TargetGroups"][0]["LoadBalancerArns"]
+    # Without any name all would be told.
+    return list(elbv2.describe_load_balancers(LoadBalancerArns=arns)["LoadBalancers"]) if arns else []
 
 
-def _url(elbv2: Any, target_group: str) -> str:
-    """Return where the balancer of a target group listens, empty when it has none."""
-    balancers = elbv2.describe_target_groups(TargetGroupArns=[target_group])["TargetGroups"][0]["LoadBalancerArns"]
-    for arn in balancers:
-        name = elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["DNSName"]
-        listeners = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+def _url(elbv2: Any, balancers: list[dict[str, Any]]) -> str:
+    """Return where the first of the load balancers that has a listener is reached, empty when none has."""
+    for balancer in balancers:
+        listeners = elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
         for listener in sorted(listeners, key=lambda found: found["Protocol"], reverse=True):
             scheme, port = listener["Protocol"].lower(), listener["Port"]
-            return f"{scheme}://{name}" + ("" if (scheme, port) in (("http", 80), ("https", 443)) else f":{port}")
+            end = "" if (scheme, port) in (("http", 80), ("https", 443)) else f":{port}"
+            return f"{scheme}://{balancer['DNSName']}{end}"
     return ""

@@ -72,7 +72,7 @@ class LaunchResponse(EC2Response):
         if not request.get("LaunchTemplate"):
             return request
         version = launch_template.find_version(self.ec2_backend, request["LaunchTemplate"])
-        merged = launch_template.merge(version.data, request)
+        merged = launch_template.merge(launch_request.said(version.data), request)
         # moto marks instances with the template by this, and would fill in what is not said otherwise.
         merged["LaunchTemplate"] = {"LaunchTemplateId": version.template.id, "Version": str(version.number)}
         return merged

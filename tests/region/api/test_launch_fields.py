@@ -369,6 +369,14 @@ def test_fields_that_are_blank_are_as_good_as_absent(account, base):
     assert shown["Placement"]["Tenancy"] == "default"
 
 
+def test_blank_fields_of_a_template_are_as_good_as_absent(account, base):
+    data = {"IamInstanceProfile": {"Name": ""}, "KeyName": "", "CreditSpecification": {"CpuCredits": ""}}
+    account.ec2.create_launch_template(LaunchTemplateName="blank", LaunchTemplateData=data)
+    template = {"LaunchTemplateName": "blank"}
+    made = account.ec2.run_instances(ImageId=base, MinCount=1, MaxCount=1, LaunchTemplate=template)["Instances"]
+    assert "IamInstanceProfile" not in account.instance(made[0]["InstanceId"])
+
+
 @pytest.mark.parametrize("profile", [{"Name": "none"}, {"Arn": "arn:aws:iam::123456789012:instance-profile/none"}])
 def test_a_profile_that_is_not_there_leaves_nothing(account, base, profile):
     refused("InvalidParameterValue", account.ec2.run_instances, ImageId=base, MinCount=1, MaxCount=1,
