@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import selectors
 import threading
 import time
@@ -36,6 +37,7 @@ POLL = 0.5
 _BACKOFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Real seconds before HAProxy is started again, by how often it has died soon after a start."""
 _STEADY = 10.0
+_ALERT = re.compile(r"^\[ALERT\]\s*\(\d+\) : ")
 
 
 class Records(Protocol):
@@ -153,12 +155,11 @@ class Balancer:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _write_files(folder, rendered)
                 write_atomically(folder / CONFIG_FILE, rendered.text, 0o600)
-            haproxy.check(folder, self.name, CONFIG_FILE)
+            return _refusal(folder, self.name)
         except HomeportError as error:
             return error
         finally:
             remove_tree(folder)
-        return None
 
     def health(self) -> Health:
         """Return the targets' health by target group ARN, as last seen; never waits."""
@@ -401,6 +402,19 @@ class Balancer:
             selector.select(POLL / 2 if waiting or self._restart_at else POLL)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
+
+
+def _refusal(folder: Path, name: str) -> HomeportError | None:
+    """Return why HAProxy refuses a configuration, in its words; the folder need not outlive the error."""
+    try:
+        haproxy.check(folder, name, CONFIG_FILE)
+    except HomeportError as error:
+        # Its pid differs with each try, and would make the same refusal look new.
+        said = _ALERT.sub("", error.log.partition("\n")[0])
+        return HomeportError(
+            f"HAProxy refused it: {said}", log=error.log, next_step="correct that part; it is tried again by itself"
+        )
+    return None
 
 
 def _write_files(folder: Path, rendered: Rendered) -> None:

@@ -261,7 +261,9 @@ def test_a_listener_that_cannot_be_had_shows_and_leaves_the_others_working(cloud
         return cloud.elbv2.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]["State"]
 
     eventually(lambda: state()["Code"] == "active_impaired")
-    assert f"listener on port {secure['Port']}: HAProxy refused" in state()["Reason"]
+    assert f"listener on port {secure['Port']}: HAProxy refused it: " in state()["Reason"]
+    assert "unable to load certificate" in state()["Reason"]
+    assert "haproxy.cfg." not in state()["Reason"]  # no file to look at that is gone
     fixed = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "410"}}]
     cloud.elbv2.modify_listener(ListenerArn=plain["ListenerArn"], DefaultActions=fixed)
     eventually(lambda: answer(url) == 410)

@@ -101,6 +101,14 @@ def test_what_fails_for_ever_is_not_tried_on_each_pass(balancers, place, good, m
     eventually(lambda: balancers.apply([wanted]) and len(tried) > once, what="it is tried again")
 
 
+def test_the_same_refusal_reads_the_same(balancers, place, good):
+    faulty = FAULTS["a certificate that is none"](replace(good.listeners[0], arn="third", port=place.free_port()))
+    wanted = replace(good, listeners=(*good.listeners, faulty))
+    first = balancers.apply([wanted])[BALANCER]
+    assert balancers.apply([good]) == {}
+    assert balancers.apply([wanted])[BALANCER].message == first.message
+
+
 def test_a_balancer_of_which_nothing_works_begins_with_what_does(balancers, place):
     app = place.app()
     one = place.load_balancer([target(app)])
